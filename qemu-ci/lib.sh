@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What every script of qemu-ci/ shares: where things are cached, how progress
+# and errors are shown, and how a command runs inside the tool root.
+# Source it; it runs nothing by itself.
+
+set -euo pipefail
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/openvswitch-rs
+export TOP CACHE
+export LC_ALL=C.UTF-8
+
+# The Debian release of the tool root and of the guest, and the kernel series.
+SUITE=trixie
+KSERIES=7.3
+export SUITE KSERIES
+
+START_SECONDS=$SECONDS
+
+# say TEXT...: one line of progress, with the seconds since the script began.
+say() {
+	printf '[%4ds] %s\n' "$((SECONDS - START_SECONDS))" "$*" >&2
+}
+
+# die TEXT...: one line that says what is wrong and what to do about it.
+die() {
+	printf 'error: %s\n' "$*" >&2
+	exit 1
+}
+
+# need_root: most of the work is chroot, mount and mknod.
+need_root() {
+	[ "$(id -u)" = 0 ] || die "this needs root (chroot, mounts): run it as root, for example with sudo"
+}
+
+# need_space MIB: refuse to begin what would fill the disk.
+need_space() {
+	local free
+	mkdir -p "$CACHE"
+	free=$(df -Pm "$CACHE" | awk 'NR == 2 { print $4 }')
+	[ "$free" -ge "$1" ] ||
+		die "$CACHE has $free MiB free and $1 MiB are needed: free some space, or set XDG_CACHE_HOME to a larger disk"
+}
+
+# key_of FILE|TEXT...: a short hash of what a cached thing is made from.
+key_of() {
+	local a
+	for a in "$@"; do
+		if [ -f "$a" ]; then cat "$a"; else printf '%s\n' "$a"; fi
+	done | sha256sum | cut -c1-12
+}
+
+# run_logged LOG CMD...: run quietly, with a dot of life every ten seconds;
+# on failure show the end of the log.
+run_logged() {
+	local log=$1 pid rc=0 t=0
+	shift
+	mkdir -p "$(dirname "$log")"
+	"$@" >"$log" 2>&1 </dev/null &
+	pid=$!
+	while kill -0 "$pid" 2>/dev/null; do
+		sleep 1
+		t=$((t + 1))
+		if [ $((t % 15)) = 0 ]; then
+			printf '        … %ds: %s\n' "$t" "$(tail -c 400 "$log" | tr '\r' '\n' | tail -n 1 | cut -c1-90)" >&2
+		fi
+	done
+	wait "$pid" || rc=$?
+	if [ "$rc" != 0 ]; then
+		tail -n 30 "$log" >&2
+		die "'$1' failed (exit $rc); the whole log is $log"
+	fi
+}
+
+# locked NAME CMD...: one builder at a time for each cached thing.
+locked() {
+	local name=$1
+	shift
+	mkdir -p "$CACHE/locks"
+	(
+		exec 9>"$CACHE/locks/$name"
+		flock -n 9 || { say "waiting for another run that makes $name"; flock 9; }
+		"$@"
+	)
+}
+
+# debian_mirror: the mirror that the host's own apt uses for Debian.
+debian_mirror() {
+	local m
+	m=$(apt-get indextargets --format '$(ORIGIN)|$(REPO_URI)|$(SUITE)' 'Created-By: Packages' 2>/dev/null |
+		awk -F'|' '$1 == "Debian" && $2 !~ /security/ { print $2; exit }')
+	[ -n "$m" ] || m=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
+		sed -nE 's/^(deb( \[[^]]*\])?|URIs:) +([^ ]+\/debian)\/?( .*)?$/\3/p' | head -n 1)
+	[ -n "$m" ] || die "no Debian mirror in this machine's apt configuration: add one to /etc/apt/sources.list and run 'apt-get update'"
+	printf '%s\n' "${m%/}"
+}
+
+# make_root DIR "PKGS" "BACKPORTS PKGS" [deb-src]: a Debian root folder.
+make_root() {
+	local dir=$1 pkgs=$2 bpo=$3 mirror types=deb
+	[ "${4:-}" = deb-src ] && types='deb deb-src'
+	mirror=$(debian_mirror)
+	if ! command -v debootstrap >/dev/null; then
+		say "installing debootstrap"
+		run_logged "$CACHE/log/debootstrap-install.log" sh -c \
+			'apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -qy install debootstrap'
+	fi
+	if [ -d "$dir.tmp" ]; then
+		umount_under "$dir.tmp"
+		rm -rf --one-file-system "$dir.tmp"
+	fi
+	mkdir -p "$dir.tmp"
+	say "$(basename "$dir"): base system"
+	run_logged "$CACHE/log/$(basename "$dir").log" \
+		debootstrap --variant=minbase --include=ca-certificates "$SUITE" "$dir.tmp" "$mirror"
+	cat >"$dir.tmp/etc/apt/sources.list.d/debian.sources" <<-SRC
+		Types: $types
+		URIs: $mirror
+		Suites: $SUITE $SUITE-backports
+		Components: main
+		Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+	SRC
+	rm -f "$dir.tmp/etc/apt/sources.list"
+	cp /etc/resolv.conf /etc/hosts "$dir.tmp/etc/"
+	local f
+	for f in /etc/apt/apt.conf /etc/apt/apt.conf.d/*; do
+		grep -qiE 'proxy|Acquire' "$f" 2>/dev/null && cp "$f" "$dir.tmp/etc/apt/apt.conf.d/"
+	done
+	echo 'APT::Install-Recommends "0"; APT::Sandbox::User "root";' >"$dir.tmp/etc/apt/apt.conf.d/90minimal"
+	printf '#!/bin/sh\nexit 101\n' >"$dir.tmp/usr/sbin/policy-rc.d"
+	chmod +x "$dir.tmp/usr/sbin/policy-rc.d"
+	say "$(basename "$dir"): packages"
+	run_logged "$CACHE/log/$(basename "$dir")-apt.log" in_root "$dir.tmp" sh -c "
+		export DEBIAN_FRONTEND=noninteractive &&
+		apt-get -q update &&
+		apt-get -qy -o Dpkg::Options::=--force-unsafe-io install $pkgs &&
+		{ [ -z '$bpo' ] || apt-get -qy -o Dpkg::Options::=--force-unsafe-io -t $SUITE-backports install $bpo; } &&
+		apt-get clean"
+	mv "$dir.tmp" "$dir"
+}
+
+# umount_under DIR: nothing stays mounted below DIR.
+umount_under() {
+	local m
+	awk -v d="$1/" 'index($2, d) == 1 { print $2 }' /proc/mounts | sort -r |
+		while read -r m; do umount -l "$m"; done
+}
+
+# in_root ROOT CMD...: run CMD in ROOT, with this tree and the cache at the
+# paths they have outside. The mounts live in a mount namespace of their own,
+# so they end with the command.
+in_root() {
+	local root=$1
+	shift
+	ROOT=$root PWD_IN=$PWD unshare --mount --propagation private bash -c '
+		set -e
+		mount -t proc proc "$ROOT/proc"
+		mount --rbind /dev "$ROOT/dev"
+		mount --rbind /sys "$ROOT/sys"
+		mount -t tmpfs tmpfs "$ROOT/tmp"
+		for d in "$CACHE" "$TOP" ${EXTRA_BIND:-}; do
+			mkdir -p "$ROOT$d"
+			mount --rbind "$d" "$ROOT$d"
+		done
+		cp /etc/resolv.conf "$ROOT/etc/resolv.conf" 2>/dev/null || true
+		export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
+		unset XDG_CACHE_HOME
+		exec chroot "$ROOT" sh -c "cd \"\$1\" 2>/dev/null || cd /; shift; exec \"\$@\"" sh "$PWD_IN" "$@"
+	' bash "$@"
+}
+
+TOOLROOT=$CACHE/toolroot-$(key_of "$TOP/qemu-ci/setup/toolroot.sh")
+GUESTROOT=$CACHE/guestroot-$(key_of "$TOP/qemu-ci/setup/guestroot.sh")
+export TOOLROOT GUESTROOT
+
+# in_tools CMD...: run CMD in the tool root.
+in_tools() {
+	in_root "$TOOLROOT" "$@"
+}
+
+# stock_abi: the name of the Debian kernel that the tool root has headers for,
+# such as 7.3.4+deb13-amd64.
+stock_abi() {
+	local d
+	for d in "$TOOLROOT"/usr/src/linux-headers-*-amd64; do
+		[ -d "$d" ] && { basename "$d" | sed 's/^linux-headers-//'; return; }
+	done
+	die "the tool root $TOOLROOT has no kernel headers: remove it and run the set-up again"
+}
+
+KSRC=$CACHE/linux-source-${TOOLROOT##*-}
+export KSRC
+
+# stock_dir: where the stock kernel's image, modules and build tree are.
+stock_dir() {
+	printf '%s/stock-%s\n' "$CACHE" "$(key_of "$TOP/qemu-ci/setup/kernel-stock.sh" "${TOOLROOT##*-}")"
+}
