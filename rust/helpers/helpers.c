@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * C shims for what Rust cannot call: static inlines and macros. Each is one
+ * line of policy-free code named after what it wraps. Functions that C
+ * exports are called directly through the bindings.
+ *
+ * Sorted alphabetically.
+ */
+
+#include <linux/compiler_types.h>
+#include "../bindings/bindings_helper.h"
+
+#ifdef __BINDGEN__
+/* Omit `inline` for bindgen as it ignores inline functions. */
+#define __rust_helper
+#else
+#define __rust_helper
+#endif
+
+#include "net/skbuff.c"

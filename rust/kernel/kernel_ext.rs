@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Safe abstractions that the `kernel` crate lacks, for networking.
+//!
+//! Every file below `kernel/` has the path it would have in the kernel tree's
+//! `rust/` folder; this file is the only one that would not move there. What is
+//! here is staged until it can be moved to the `kernel` crate, so a `crate::`
+//! path names something new and a `kernel::` path something that exists.
+
+/// The prefix of this crate's messages.
+const __LOG_PREFIX: &[u8] = b"openvswitch\0";
+
+#[allow(
+    clippy::all,
+    dead_code,
+    missing_docs,
+    non_camel_case_types,
+    non_upper_case_globals,
+    non_snake_case,
+    unreachable_pub,
+    unsafe_op_in_unsafe_fn,
+    unused_imports
+)]
+mod bindings {
+    include!("../bindings/bindings_generated.rs");
+}
+
+/// The userspace API of Open vSwitch, as `include/uapi/linux/openvswitch.h` has it.
+#[allow(
+    clippy::all,
+    dead_code,
+    missing_docs,
+    non_camel_case_types,
+    non_upper_case_globals,
+    non_snake_case,
+    unreachable_pub,
+    unsafe_op_in_unsafe_fn,
+    unused_imports
+)]
+pub mod uapi {
+    include!("../uapi/uapi_generated.rs");
+}
+
+pub mod net;

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Actions: the typed form that packets run, made from netlink by
+//! [`crate::flow_netlink`].
+
+use kernel::prelude::*;
+
+use zerocopy::network_endian::U16 as Be16;
+
+
+/// A flow's actions. Freed a grace period after they are replaced.
+///
+/// C: `struct sw_flow_actions`.
+pub(crate) struct SwFlowActions {
+    /// The length of the netlink attribute they were made from, which is what
+    /// an upcall reserves for `OVS_PACKET_ATTR_ACTIONS`.
+    pub(crate) orig_len: usize,
+    /// What is done, in order.
+    pub(crate) list: ActionList,
+}
+
+/// A list of actions, at the top or nested.
+pub(crate) type ActionList = KVec<Action>;
+
+/// One action. Small: what is large or rare is boxed.
+pub(crate) enum Action {
+    /// Send to a port of the datapath.
+    Output(u32),
+    /// Send to userspace.
+    Userspace(KBox<UserspaceAction>),
+    /// Change header fields under a mask; also SET, whose mask is all ones.
+    Set(KBox<SetAction>),
+    /// Push a VLAN tag. `tci` has `VLAN_CFI_MASK` set, as from userspace.
+    PushVlan {
+        /// The tag's protocol.
+        tpid: Be16,
+        /// Tag control information.
+        tci: Be16,
+    },
+    /// Pop the outermost VLAN tag.
+    PopVlan,
+    /// Push an Ethernet header.
+    PushEth {
+        /// Source address.
+        src: [u8; 6],
+        /// Destination address.
+        dst: [u8; 6],
+    },
+    /// Pop the Ethernet header.
+    PopEth,
+    /// Look the packet up again under this recirculation id.
+    Recirc(u32),
+    /// Compute `dp_hash`.
+    Hash {
+        /// One of `OVS_HASH_ALG_*`.
+        alg: u32,
+        /// Mixed into the hash.
+        basis: u32,
+    },
+    /// Run actions on some packets.
+    Sample(KBox<SampleAction>),
+    /// Run actions on a copy.
+    Clone(KBox<CloneAction>),
+    /// Cut what later actions send to this many bytes.
+    Trunc(u32),
+    /// Drop, with this error code (`OVS_DROP_EXPLICIT` for 0, otherwise
+    /// `OVS_DROP_EXPLICIT_WITH_ERROR`).
+    Drop(u32),
+}
+
+/// `OVS_ACTION_ATTR_USERSPACE`.
+pub(crate) struct UserspaceAction {
+    /// Netlink port to send to (`OVS_USERSPACE_ATTR_PID`).
+    pub(crate) pid: u32,
+    /// `OVS_USERSPACE_ATTR_USERDATA`.
+    pub(crate) userdata: Option<KVec<u8>>,
+    /// `OVS_USERSPACE_ATTR_EGRESS_TUN_PORT`.
+    pub(crate) egress_tun_port: Option<u32>,
+    /// `OVS_USERSPACE_ATTR_ACTIONS` is present.
+    pub(crate) actions: bool,
+    /// The payload as it came: what a dump gives back.
+    pub(crate) raw: KVec<u8>,
+}
+
+/// `OVS_ACTION_ATTR_SAMPLE`.
+pub(crate) struct SampleAction {
+    /// Out of `u32::MAX`, what share of packets.
+    pub(crate) probability: u32,
+    /// The nested list may change the key or the packet, so it has to run on a
+    /// copy of both unless it is the last action. C: `struct sample_arg.exec`
+    /// is this, negated.
+    pub(crate) exec: bool,
+    /// What is done.
+    pub(crate) actions: ActionList,
+}
+
+/// `OVS_ACTION_ATTR_CLONE`.
+pub(crate) struct CloneAction {
+    /// C's internal `OVS_CLONE_ATTR_EXEC`: the list needs no copy of the key.
+    pub(crate) exec: bool,
+    /// What is done.
+    pub(crate) actions: ActionList,
+}
+
+/// `OVS_ACTION_ATTR_SET` and `OVS_ACTION_ATTR_SET_MASKED`.
+pub(crate) struct SetAction {
+    /// What is set; fields are already masked.
+    pub(crate) field: SetField,
+    /// It came as SET (C: `OVS_ACTION_ATTR_SET_TO_MASKED`) and is dumped so.
+    pub(crate) from_set: bool,
+}
+
+/// The field of a set action: value and mask, in the order of the userspace
+/// API's structures, network byte order where they have it.
+pub(crate) enum SetField {
+    /// `OVS_KEY_ATTR_PRIORITY`, host order.
+    Priority { key: u32, mask: u32 },
+    /// `OVS_KEY_ATTR_SKB_MARK`, host order.
+    SkbMark { key: u32, mask: u32 },
+    /// `OVS_KEY_ATTR_ETHERNET`: source, then destination.
+    Ethernet { key: [u8; 12], mask: [u8; 12] },
+    /// `OVS_KEY_ATTR_IPV4`: `struct ovs_key_ipv4`.
+    Ipv4 { key: [u8; 12], mask: [u8; 12] },
+    /// `OVS_KEY_ATTR_IPV6`: `struct ovs_key_ipv6`.
+    Ipv6 { key: [u8; 40], mask: [u8; 40] },
+    /// `OVS_KEY_ATTR_TCP`: source and destination port.
+    Tcp { key: [u8; 4], mask: [u8; 4] },
+    /// `OVS_KEY_ATTR_UDP`.
+    Udp { key: [u8; 4], mask: [u8; 4] },
+    /// `OVS_KEY_ATTR_SCTP`.
+    Sctp { key: [u8; 4], mask: [u8; 4] },
+}

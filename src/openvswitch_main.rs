@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The Open vSwitch kernel datapath.
+
+#![deny(unsafe_code)]
+
+use kernel::prelude::*;
+
+mod actions;
+mod flow;
+
+module! {
+    type: OvsModule,
+    name: "openvswitch",
+    authors: ["Open vSwitch Rust datapath team"],
+    description: "Open vSwitch switching datapath",
+    license: "GPL",
+    alias: [
+        "net-pf-16-proto-16-family-ovs_datapath",
+        "net-pf-16-proto-16-family-ovs_vport",
+        "net-pf-16-proto-16-family-ovs_flow",
+        "net-pf-16-proto-16-family-ovs_packet",
+        "net-pf-16-proto-16-family-ovs_meter",
+        "net-pf-16-proto-16-family-ovs_ct_limit",
+    ],
+}
+
+struct OvsModule;
+
+impl kernel::Module for OvsModule {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        pr_info!("Open vSwitch switching datapath\n");
+        Ok(OvsModule)
+    }
+}
