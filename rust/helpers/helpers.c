@@ -17,4 +17,6 @@
 #define __rust_helper
 #endif
 
+#include "bh.c"
 #include "net/skbuff.c"
+#include "percpu.c"

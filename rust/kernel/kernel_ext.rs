@@ -41,4 +41,7 @@ pub mod uapi {
     include!("../uapi/uapi_generated.rs");
 }
 
+mod gfp;
 pub mod net;
+pub mod percpu;
+pub mod sync;

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Synchronisation primitives.
+
+pub mod bh;
+pub mod rcu;
