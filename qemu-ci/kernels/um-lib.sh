@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# How a user-mode Linux kernel is built; the scripts beside this one say which.
+# Source it after qemu-ci/lib.sh.
+
+KERNELS=$TOP/qemu-ci/kernels
+
+# um_dir NAME: where kernel NAME (uml or debug) is. It depends on the
+# configuration, the compiler and the tool root, not on how the scripts are
+# worded.
+um_dir() {
+	case $1 in
+	uml)
+		printf '%s/uml-%s\n' "$CACHE" \
+			"$(key_of "$KERNELS/uml.config" "${TOOLROOT##*-}")"
+		;;
+	debug)
+		printf '%s/debug-%s\n' "$CACHE" \
+			"$(key_of "$KERNELS/uml.config" "$KERNELS/debug.config" "${TOOLROOT##*-}")"
+		;;
+	*)
+		die "no user-mode kernel is called '$1': the names are uml and debug"
+		;;
+	esac
+}
+
+# um_make_args NAME: the variables that every make of that kernel needs, the
+# makes of modules for it included. KASAN and Rust together need clang.
+um_make_args() {
+	printf 'ARCH=um\nKBUILD_BUILD_USER=ovs\nKBUILD_BUILD_HOST=localhost\n'
+	case $1 in
+	debug) printf 'LLVM=-19\n' ;;
+	*) printf 'CC=gcc-14\nHOSTCC=gcc-14\n' ;;
+	esac
+}
+
+# um_module NAME SRC OUT: build the module in SRC for kernel NAME, with the
+# objects in OUT, so that one source serves several kernels at a time.
+um_module() {
+	local dir args
+	dir=$(um_dir "$1")
+	mapfile -t args < <(um_make_args "$1")
+	shift
+	mkdir -p "$2"
+	EXTRA_BIND="${EXTRA_BIND:-} $1" run_logged "$CACHE/log/module-$(basename "$2").log" \
+		in_tools make -C "$KSRC" O="$dir/build" "${args[@]}" \
+		-j"$(nproc)" M="$1" MO="$2" modules
+}
+
+# um_missing FRAGMENT CONFIG: the lines of FRAGMENT that CONFIG has not.
+um_missing() {
+	grep -E '^(CONFIG_[A-Z0-9_]+=|# CONFIG_[A-Z0-9_]+ is not set)' "$1" |
+		grep -vxFf "$2" || true
+}
+
+# um_merge FRAGMENT...: the fragments as one; of two lines for one option the
+# later one stays.
+um_merge() {
+	cat "$@" | awk '
+		{ name = "" }
+		match($0, /^(# )?CONFIG_[A-Z0-9_]+[= ]/) {
+			name = substr($0, RSTART, RLENGTH)
+			gsub(/^# |[= ]/, "", name)
+			if (name in at)
+				line[at[name]] = ""
+			at[name] = NR
+		}
+		{ line[NR] = $0 }
+		END { for (i = 1; i <= NR; i++) print line[i] }'
+}
+
+# um_build NAME FRAGMENT...: make kernel NAME from its fragments, in
+# $(um_dir NAME): build/ is the O= tree for modules, root/ has the installed
+# modules, release their release. An interrupted build goes on where it was.
+um_build() {
+	local name=$1 dir args missing
+	shift
+	dir=$(um_dir "$name")
+	[ -e "$dir/release" ] && return
+	[ -d "$KSRC" ] || "$TOP/qemu-ci/setup/kernel-stock.sh"
+	need_space 3000
+	mapfile -t args < <(um_make_args "$name")
+	mkdir -p "$dir/build"
+	if [ ! -e "$dir/configured" ]; then
+		say "$name kernel: configuration"
+		um_merge "$@" >"$dir/fragment"
+		run_logged "$CACHE/log/$name-config.log" in_tools make -C "$KSRC" \
+			O="$dir/build" "${args[@]}" \
+			KCONFIG_ALLCONFIG="$dir/fragment" allnoconfig
+		missing=$(um_missing "$dir/fragment" "$dir/build/.config")
+		[ -z "$missing" ] ||
+			die "the $name kernel cannot be configured as asked; not taken: $(echo $missing)"
+		touch "$dir/configured"
+	fi
+	say "$name kernel: build"
+	run_logged "$CACHE/log/$name-build.log" in_tools nice -n 5 make -C "$KSRC" \
+		O="$dir/build" "${args[@]}" -j"$(nproc)" linux modules
+	say "$name kernel: modules"
+	rm -rf "$dir/root"
+	run_logged "$CACHE/log/$name-install.log" in_tools make -C "$KSRC" \
+		O="$dir/build" "${args[@]}" INSTALL_MOD_PATH="$dir/root" modules_install
+	cp "$dir/build/include/config/kernel.release" "$dir/release.tmp"
+	mv "$dir/release.tmp" "$dir/release"
+	say "$name kernel: ready in $dir"
+}
