@@ -44,4 +44,5 @@ pub mod uapi {
 mod gfp;
 pub mod net;
 pub mod percpu;
+pub mod rcu_table;
 pub mod sync;

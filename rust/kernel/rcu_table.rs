@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A hash table that is read under RCU while it changes and grows.
+//!
+//! Open addressing in groups of eight places. Each place has a one-byte tag
+//! with seven bits of the hash; a group's tags are one word, so that a lookup
+//! looks at eight places with one load and touches a place's pointer only if
+//! its tag agrees. A lookup that finds nothing mostly reads a single cache line.
+//!
+//! Readers need only the RCU read lock. Writers exclude each other by a mutex
+//! inside the table. A table that has become too full, or too cluttered by
+//! removed places, is copied to a new one and swapped; readers of the old one
+//! go on until they are done.
+
+use core::sync::atomic::{
+    AtomicBool,
+    AtomicPtr,
+    AtomicU64,
+    AtomicUsize,
+    Ordering, //
+};
+
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::Mutex, //
+};
+
+use crate::sync::rcu::{
+    RcuArc,
+    RcuRead,
+    RcuSlot, //
+};
+
+/// Places in a group: as many as a word has bytes.
+const GROUP: usize = 8;
+
+/// A place that was never used: a lookup ends at a group that has one.
+const EMPTY: u8 = 0;
+/// A place whose element was removed while its group was full.
+const DELETED: u8 = 1;
+/// Set in the tag of every place that is in use.
+const FULL: u8 = 0x80;
+
+const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+
+/// The tag of an element with this hash: its topmost seven bits.
+#[inline]
+fn tag_of(hash: u64) -> u8 {
+    FULL | (hash >> 57) as u8
+}
+
+/// A bit (the highest of the byte) for each byte of `tags` that is `tag`.
+///
+/// A byte above a match may be reported wrongly; the caller compares anyway.
+#[inline]
+fn matching(tags: u64, tag: u8) -> u64 {
+    let x = tags ^ (LOW_BITS.wrapping_mul(u64::from(tag)));
+    x.wrapping_sub(LOW_BITS) & !x & HIGH_BITS
+}
+
+/// Whether one of the bytes is [`EMPTY`].
+#[inline]
+fn has_empty(tags: u64) -> bool {
+    tags.wrapping_sub(LOW_BITS) & !tags & HIGH_BITS != 0
+}
+
+/// The bytes of a group's tags, in the order of its places.
+#[inline]
+fn tag_at(tags: u64, place: usize) -> u8 {
+    (tags >> (8 * (place % GROUP))) as u8
+}
+
+/// `tags` with the tag of one place changed.
+#[inline]
+fn with_tag(tags: u64, place: usize, tag: u8) -> u64 {
+    let shift = 8 * (place % GROUP);
+    (tags & !(0xff_u64 << shift)) | (u64::from(tag) << shift)
+}
+
+/// One generation of the table's memory.
+///
+/// # Invariants
+///
+/// `tags` has a power of two of elements and `slots` eight times as many. A slot
+/// that is not null owns a reference, unless `moved` is set.
+struct Buckets<T: Send + Sync + 'static> {
+    group_mask: usize,
+    tags: KVVec<AtomicU64>,
+    slots: KVVec<AtomicPtr<T>>,
+    /// The references have moved to the next generation.
+    moved: AtomicBool,
+}
+
+impl<T: Send + Sync + 'static> Buckets<T> {
+    fn new(groups: usize) -> Result<RcuArc<Self>> {
+        let groups = groups.checked_next_power_of_two().ok_or(ENOMEM)?;
+        let places = groups.checked_mul(GROUP).ok_or(ENOMEM)?;
+        let mut tags = KVVec::with_capacity(groups, GFP_KERNEL)?;
+        let mut slots = KVVec::with_capacity(places, GFP_KERNEL)?;
+        for _ in 0..groups {
+            tags.push(AtomicU64::new(0), GFP_KERNEL)?;
+        }
+        for _ in 0..places {
+            slots.push(AtomicPtr::new(core::ptr::null_mut()), GFP_KERNEL)?;
+        }
+        Ok(RcuArc::new(
+            Self {
+                group_mask: groups.wrapping_sub(1),
+                tags,
+                slots,
+                moved: AtomicBool::new(false),
+            },
+            GFP_KERNEL,
+        )?)
+    }
+
+    fn groups(&self) -> usize {
+        self.group_mask.wrapping_add(1)
+    }
+
+    /// The groups in the order in which an element with this hash looks for a
+    /// place: every group once.
+    #[inline]
+    fn probe(&self, hash: u64) -> impl Iterator<Item = (usize, &AtomicU64)> {
+        let start = hash as usize;
+        (0..self.groups()).filter_map(move |i| {
+            let group = start.wrapping_add(i) & self.group_mask;
+            Some((group, self.tags.get(group)?))
+        })
+    }
+
+    /// Puts a pointer into the first free place. There has to be one.
+    fn place(&self, hash: u64, ptr: *mut T) -> Option<Placed> {
+        for (group, tags) in self.probe(hash) {
+            let old = tags.load(Ordering::Relaxed);
+            for i in 0..GROUP {
+                let tag = tag_at(old, i);
+                if tag & FULL != 0 {
+                    continue;
+                }
+                let slot = self.slots.get(group.wrapping_mul(GROUP).wrapping_add(i))?;
+                // The element is there before its tag says so.
+                slot.store(ptr, Ordering::Release);
+                tags.store(with_tag(old, i, tag_of(hash)), Ordering::Release);
+                return Some(Placed {
+                    reused: tag == DELETED,
+                });
+            }
+        }
+        None
+    }
+}
+
+/// What [`Buckets::place`] found.
+struct Placed {
+    /// The place had held an element before.
+    reused: bool,
+}
+
+impl<T: Send + Sync + 'static> Drop for Buckets<T> {
+    fn drop(&mut self) {
+        if *self.moved.get_mut() {
+            return;
+        }
+        for slot in &mut self.slots {
+            let ptr = *slot.get_mut();
+            if !ptr.is_null() {
+                // SAFETY: By the type invariants the slot owns a reference that
+                // `RcuArc::into_raw()` gave away.
+                drop(unsafe { RcuArc::from_raw(ptr) });
+            }
+        }
+    }
+}
+
+/// What only writers need.
+struct Writer {
+    /// Places that are in use.
+    len: usize,
+    /// Places that are in use or [`DELETED`].
+    used: usize,
+}
+
+/// A hash table of [`RcuArc`]s. See the module documentation.
+///
+/// The user brings the hash of each element; all 64 bits have to be good.
+pub struct RcuTable<T: Send + Sync + 'static> {
+    buckets: RcuSlot<Buckets<T>>,
+    len: AtomicUsize,
+    writer: Pin<KBox<Mutex<Writer>>>,
+}
+
+impl<T: Send + Sync + 'static> RcuTable<T> {
+    /// A table with room for about `capacity` elements before it grows.
+    pub fn new(capacity: usize) -> Result<Self> {
+        let groups = capacity.div_ceil(GROUP).max(1);
+        Ok(Self {
+            buckets: RcuSlot::new(Buckets::new(groups)?),
+            len: AtomicUsize::new(0),
+            writer: KBox::pin_init(new_mutex!(Writer { len: 0, used: 0 }), GFP_KERNEL)?,
+        })
+    }
+
+    /// How many elements there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    /// Whether there are no elements.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first element with this hash that `matches` accepts.
+    #[inline]
+    pub fn find<'g>(
+        &self,
+        hash: u64,
+        rcu: RcuRead<'g>,
+        mut matches: impl FnMut(&'g T) -> bool,
+    ) -> Option<&'g T> {
+        let buckets = self.buckets.get(rcu)?;
+        let tag = tag_of(hash);
+        for (group, tags) in buckets.probe(hash) {
+            let tags = tags.load(Ordering::Acquire);
+            let mut hits = matching(tags, tag);
+            while hits != 0 {
+                let place = (hits.trailing_zeros() / 8) as usize;
+                hits &= hits.wrapping_sub(1);
+                let slot = buckets
+                    .slots
+                    .get(group.wrapping_mul(GROUP).wrapping_add(place))?;
+                let ptr = slot.load(Ordering::Acquire);
+                // SAFETY: A pointer that is not null owned a reference when it
+                // was published, and the RCU read lock, held for `'g`, keeps
+                // the object from being freed.
+                if let Some(found) = unsafe { ptr.as_ref::<'g>() } {
+                    if matches(found) {
+                        return Some(found);
+                    }
+                }
+            }
+            if has_empty(tags) {
+                break;
+            }
+        }
+        None
+    }
+
+    /// Puts an element in. `rehash` gives the hash of any element, for when the
+    /// table has to grow.
+    ///
+    /// Sleeps. Whether an equal element is there already is the caller's
+    /// business.
+    pub fn insert(&self, hash: u64, value: RcuArc<T>, rehash: impl Fn(&T) -> u64) -> Result {
+        let mut writer = self.writer.lock();
+        let mut buckets = self.buckets.load().ok_or(ENOENT)?;
+        let places = buckets.slots.len();
+        // At most seven eighths are used, so a lookup always finds an end.
+        if writer.used.saturating_add(1) > places - places / GROUP {
+            let groups = if writer.len >= places / 2 {
+                buckets.groups().checked_mul(2).ok_or(ENOMEM)?
+            } else {
+                buckets.groups()
+            };
+            buckets = self.rebuild(&buckets, groups, &rehash)?;
+            writer.used = writer.len;
+        }
+        let ptr = RcuArc::into_raw(value).cast_mut();
+        match buckets.place(hash, ptr) {
+            Some(placed) => {
+                writer.len = writer.len.wrapping_add(1);
+                if !placed.reused {
+                    writer.used = writer.used.wrapping_add(1);
+                }
+                self.len.store(writer.len, Ordering::Relaxed);
+                Ok(())
+            }
+            None => {
+                // SAFETY: The pointer was given away above and is in no slot.
+                drop(unsafe { RcuArc::from_raw(ptr) });
+                Err(ENOSPC)
+            }
+        }
+    }
+
+    /// Copies everything to a new generation and publishes that.
+    fn rebuild(
+        &self,
+        old: &RcuArc<Buckets<T>>,
+        groups: usize,
+        rehash: &impl Fn(&T) -> u64,
+    ) -> Result<RcuArc<Buckets<T>>> {
+        let new = Buckets::new(groups)?;
+        // The new generation owns nothing while both have the pointers.
+        new.moved.store(true, Ordering::Relaxed);
+        for slot in &old.slots {
+            let ptr = slot.load(Ordering::Relaxed);
+            // SAFETY: The slot owns a reference, and only a writer takes it out,
+            // which the mutex excludes.
+            if let Some(element) = unsafe { ptr.as_ref() } {
+                new.place(rehash(element), ptr).ok_or(ENOSPC)?;
+            }
+        }
+        // INVARIANT: From here on the new generation owns the references.
+        old.moved.store(true, Ordering::Relaxed);
+        new.moved.store(false, Ordering::Relaxed);
+        self.buckets.replace(Some(new.clone()));
+        Ok(new)
+    }
+
+    /// Takes out the element at this address.
+    ///
+    /// Readers that found it may go on using it for a grace period, whatever is
+    /// done with the reference that comes back.
+    pub fn remove(&self, hash: u64, element: &T) -> Option<RcuArc<T>> {
+        let mut writer = self.writer.lock();
+        let buckets = self.buckets.load()?;
+        let tag = tag_of(hash);
+        for (group, tags) in buckets.probe(hash) {
+            let old = tags.load(Ordering::Relaxed);
+            for i in 0..GROUP {
+                if tag_at(old, i) != tag {
+                    continue;
+                }
+                let slot = buckets
+                    .slots
+                    .get(group.wrapping_mul(GROUP).wrapping_add(i))?;
+                let ptr = slot.load(Ordering::Relaxed);
+                if !core::ptr::eq(ptr, element) {
+                    continue;
+                }
+                // A group with an empty place ends every lookup that reaches
+                // it, so this place may become empty as well.
+                let empty = has_empty(old);
+                tags.store(
+                    with_tag(old, i, if empty { EMPTY } else { DELETED }),
+                    Ordering::Release,
+                );
+                slot.store(core::ptr::null_mut(), Ordering::Release);
+                writer.len = writer.len.saturating_sub(1);
+                if empty {
+                    writer.used = writer.used.saturating_sub(1);
+                }
+                self.len.store(writer.len, Ordering::Relaxed);
+                // SAFETY: The slot owned the reference and no longer does.
+                return Some(unsafe { RcuArc::from_raw(ptr) });
+            }
+            if has_empty(old) {
+                break;
+            }
+        }
+        None
+    }
+
+    /// Takes everything out and hands each element to `f`.
+    pub fn drain(&self, mut f: impl FnMut(RcuArc<T>)) -> Result {
+        let fresh = Buckets::new(1)?;
+        let mut writer = self.writer.lock();
+        let old = self.buckets.replace(Some(fresh));
+        writer.len = 0;
+        writer.used = 0;
+        self.len.store(0, Ordering::Relaxed);
+        if let Some(old) = old {
+            for slot in &old.slots {
+                // Readers of the old generation may still look: what they find
+                // lives on for a grace period.
+                let ptr = slot.swap(core::ptr::null_mut(), Ordering::AcqRel);
+                if !ptr.is_null() {
+                    // SAFETY: The slot owned the reference and no longer does.
+                    f(unsafe { RcuArc::from_raw(ptr) });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Walks over the elements from place `start` on, for as long as `f` gives
+    /// `true`. Gives the place to go on from, or nothing at the end.
+    ///
+    /// Where the table grows between two calls, elements may come twice or not
+    /// at all.
+    pub fn walk<'g>(
+        &self,
+        start: usize,
+        rcu: RcuRead<'g>,
+        mut f: impl FnMut(&'g T) -> bool,
+    ) -> Option<usize> {
+        let buckets = self.buckets.get(rcu)?;
+        for (place, slot) in buckets.slots.iter().enumerate().skip(start) {
+            // SAFETY: As in `find()`.
+            if let Some(element) = unsafe { slot.load(Ordering::Acquire).as_ref::<'g>() } {
+                if !f(element) {
+                    return Some(place);
+                }
+            }
+        }
+        None
+    }
+}
