@@ -2,4 +2,5 @@
 
 //! Networking.
 
+pub mod netlink;
 pub mod skbuff;

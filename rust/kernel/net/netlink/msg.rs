@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Netlink messages that are being written.
+//!
+//! C headers: [`include/net/netlink.h`](srctree/include/net/netlink.h),
+//! [`include/net/genetlink.h`](srctree/include/net/genetlink.h)
+
+use crate::{
+    bindings,
+    gfp,
+    net::netlink::{
+        attr::{
+            nla_align,
+            NLA_MAX_PAYLOAD, //
+        },
+        AttrWriter,
+        NestMark, //
+    }, //
+};
+use core::{
+    ops::{
+        Deref,
+        DerefMut, //
+    },
+    ptr::NonNull, //
+};
+use kernel::{
+    alloc::Flags,
+    error::to_result,
+    prelude::*,
+    types::Opaque, //
+};
+
+/// A socket buffer that messages are written to and that is borrowed: a dump's,
+/// or what an [`NlMsg`] owns.
+///
+/// What [`AttrWriter::len`] counts and offsets are relative to is the
+/// buffer's data, with the message headers.
+///
+/// # Invariants
+///
+/// A valid `struct sk_buff` that nobody else writes to. Its linear part is
+/// initialised.
+#[repr(transparent)]
+pub struct MsgBuf(Opaque<bindings::sk_buff>);
+
+// SAFETY: The socket buffer is owned or borrowed exclusively and is not bound
+// to a thread.
+unsafe impl Send for MsgBuf {}
+
+impl MsgBuf {
+    /// Borrows a socket buffer.
+    ///
+    /// # Safety
+    ///
+    /// `skb` is valid for the lifetime, its linear part is initialised, and
+    /// nobody else uses it meanwhile.
+    #[inline]
+    pub(crate) unsafe fn from_raw<'a>(skb: *mut bindings::sk_buff) -> &'a mut Self {
+        // INVARIANT: The caller promises it.
+        // CAST: The type is transparent.
+        // SAFETY: The caller promises it.
+        unsafe { &mut *skb.cast() }
+    }
+
+    /// The socket buffer.
+    #[inline]
+    pub(crate) fn as_raw(&self) -> *mut bindings::sk_buff {
+        self.0.get()
+    }
+
+    #[inline]
+    fn skb(&self) -> &bindings::sk_buff {
+        // SAFETY: Valid by the invariants, and written only through `&mut self`.
+        unsafe { &*self.0.get() }
+    }
+
+    /// The length of the linear part in bytes.
+    ///
+    /// C: `skb_headlen()`.
+    #[inline]
+    fn headlen(&self) -> usize {
+        let skb = self.skb();
+        skb.len.wrapping_sub(skb.data_len) as usize
+    }
+
+    /// How many bytes can be appended: none if there are page fragments.
+    ///
+    /// C: `skb_tailroom()`.
+    #[inline]
+    pub fn tailroom(&self) -> usize {
+        let skb = self.skb();
+        if skb.data_len != 0 {
+            0
+        } else {
+            skb.end.wrapping_sub(skb.tail) as usize
+        }
+    }
+
+    /// What was written, up to the first page fragment.
+    #[inline]
+    pub fn linear(&self) -> &[u8] {
+        // SAFETY: By the invariants the linear part is valid and initialised,
+        // and it is only written through `&mut self`.
+        unsafe { core::slice::from_raw_parts(self.skb().data, self.headlen()) }
+    }
+
+    /// What was written, up to the first page fragment.
+    #[inline]
+    pub fn linear_mut(&mut self) -> &mut [u8] {
+        // SAFETY: As in `linear`, and `self` is borrowed exclusively.
+        unsafe { core::slice::from_raw_parts_mut(self.skb().data, self.headlen()) }
+    }
+
+    /// Appends the header of an attribute whose payload of `payload_len` bytes
+    /// follows by other means, such as [`Self::append_zeroes`] or a zero-copy
+    /// of a packet.
+    ///
+    /// Fails with `EMSGSIZE` if the header does not fit, or if the payload is
+    /// longer than an attribute's can be.
+    ///
+    /// C: `nla_reserve(skb, raw_type, 0)` and setting `nla_len`.
+    pub fn put_header(&mut self, raw_type: u16, payload_len: usize) -> Result {
+        if payload_len > NLA_MAX_PAYLOAD {
+            return Err(EMSGSIZE);
+        }
+        let mark = self.nest_start(raw_type)?;
+        self.set_attr_len(mark, (payload_len as u16).wrapping_add(4));
+        Ok(())
+    }
+
+    /// Appends zeroes. Fails with `EMSGSIZE` if they do not fit.
+    ///
+    /// C: `skb_put_zero()`.
+    pub fn append_zeroes(&mut self, len: usize) -> Result {
+        if len > self.tailroom() {
+            return Err(EMSGSIZE);
+        }
+        // SAFETY: There is room for `len` more bytes, which the length of a
+        // socket buffer can express, and they are initialised here.
+        unsafe { bindings::skb_put(self.as_raw(), len as u32).write_bytes(0, len) };
+        Ok(())
+    }
+
+    /// Pads what was written to a multiple of 4 bytes. Fails with `EMSGSIZE`
+    /// if that does not fit.
+    pub fn pad(&mut self) -> Result {
+        let len = self.len();
+        match nla_align(len).wrapping_sub(len) {
+            0 => Ok(()),
+            missing => self.append_zeroes(missing),
+        }
+    }
+
+    /// Sets the length field of the message header at the beginning of the
+    /// buffer to all that was written.
+    ///
+    /// C: `nlmsg_hdr(skb)->nlmsg_len = skb->len`.
+    pub fn set_nlmsg_len(&mut self) {
+        let len = self.skb().len;
+        if let Some(field) = self.linear_mut().first_chunk_mut() {
+            *field = len.to_ne_bytes();
+        }
+    }
+}
+
+impl AttrWriter for MsgBuf {
+    #[inline]
+    fn put(&mut self, raw_type: u16, payload: &[u8]) -> Result {
+        if payload.len() > NLA_MAX_PAYLOAD {
+            return Err(EMSGSIZE);
+        }
+        // SAFETY: The socket buffer is valid; `payload` is for its length,
+        // which an `int` holds. The function checks that there is room.
+        to_result(unsafe {
+            bindings::nla_put(
+                self.as_raw(),
+                i32::from(raw_type),
+                payload.len() as i32,
+                payload.as_ptr().cast(),
+            )
+        })
+    }
+
+    #[inline]
+    fn put_64bit(&mut self, raw_type: u16, payload: &[u8], pad_type: u16) -> Result {
+        if payload.len() > NLA_MAX_PAYLOAD {
+            return Err(EMSGSIZE);
+        }
+        // SAFETY: As in `put`.
+        to_result(unsafe {
+            bindings::nla_put_64bit(
+                self.as_raw(),
+                i32::from(raw_type),
+                payload.len() as i32,
+                payload.as_ptr().cast(),
+                i32::from(pad_type),
+            )
+        })
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.skb().len as usize
+    }
+
+    #[inline]
+    fn trim(&mut self, len: usize) {
+        if len < self.len() {
+            // SAFETY: The socket buffer is valid, and `len` is less than its
+            // length, which is a `u32`.
+            unsafe { bindings::skb_trim(self.as_raw(), len as u32) };
+        }
+    }
+
+    #[inline]
+    fn set_attr_len(&mut self, mark: NestMark, len: u16) {
+        let field = self
+            .linear_mut()
+            .get_mut(mark.0..)
+            .and_then(|bytes| bytes.first_chunk_mut());
+        if let Some(field) = field {
+            *field = len.to_ne_bytes();
+        }
+    }
+}
+
+/// An owned message buffer, freed when it is dropped.
+///
+/// # Invariants
+///
+/// The pointer owns a socket buffer that has what [`MsgBuf`] asks for.
+pub struct NlMsg(NonNull<bindings::sk_buff>);
+
+// SAFETY: The socket buffer is owned and is not bound to a thread.
+unsafe impl Send for NlMsg {}
+
+impl NlMsg {
+    /// Allocates a buffer for one generic-netlink message with `payload` bytes
+    /// after the generic-netlink header; the family's own header counts as
+    /// payload.
+    ///
+    /// C: `genlmsg_new()`.
+    pub fn new(payload: usize, flags: Flags) -> Result<Self> {
+        // SAFETY: The function takes any numbers.
+        let skb = unsafe { bindings::genlmsg_new(payload, gfp::as_raw(flags)) };
+        // INVARIANT: A new socket buffer, with no data yet, is ours.
+        NonNull::new(skb).map(Self).ok_or(ENOMEM)
+    }
+
+    /// Takes over a socket buffer.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns `skb` and passes that on; its linear part is
+    /// initialised.
+    #[inline]
+    pub(crate) unsafe fn from_raw(skb: NonNull<bindings::sk_buff>) -> Self {
+        // INVARIANT: The caller promises it.
+        Self(skb)
+    }
+
+    /// Gives the socket buffer away; who gets it has to free or send it.
+    #[inline]
+    pub(crate) fn into_raw(self) -> NonNull<bindings::sk_buff> {
+        let skb = self.0;
+        core::mem::forget(self);
+        skb
+    }
+}
+
+impl Deref for NlMsg {
+    type Target = MsgBuf;
+
+    #[inline]
+    fn deref(&self) -> &MsgBuf {
+        // CAST: The type is transparent.
+        // SAFETY: Owned by the invariants, so valid as long as `self` is, and
+        // the other way to it is `DerefMut`, which borrows exclusively.
+        unsafe { self.0.cast().as_ref() }
+    }
+}
+
+impl DerefMut for NlMsg {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut MsgBuf {
+        // SAFETY: Owned by the invariants, and borrowed exclusively.
+        unsafe { MsgBuf::from_raw(self.0.as_ptr()) }
+    }
+}
+
+impl Drop for NlMsg {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: Owned by the invariants and not used any more.
+        unsafe { bindings::nlmsg_free(self.0.as_ptr()) };
+    }
+}
