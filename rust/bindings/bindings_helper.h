@@ -18,6 +18,7 @@
 #include <linux/u64_stats_sync.h>
 #include <net/dst.h>
 #include <net/dst_metadata.h>
+#include <net/dropreason.h>
 #include <net/genetlink.h>
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>

@@ -2,5 +2,6 @@
 
 //! Networking.
 
+pub mod dropreason;
 pub mod netlink;
 pub mod skbuff;

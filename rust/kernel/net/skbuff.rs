@@ -3,18 +3,338 @@
 //! Socket buffers.
 //!
 //! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
+//!
+//! What is read or written for every packet is read and written in place, with
+//! no call into C. Offsets are counted from the first byte of the packet
+//! (`skb->data`) unless said otherwise.
 
-use crate::bindings;
-use core::ptr::NonNull;
+mod alloc;
+mod checksum;
+mod data;
+mod gso;
+mod hash;
+mod vlan;
+mod xmit;
 
-/// An owned socket buffer.
+pub use self::{
+    data::Header,
+    gso::Segments, //
+};
+
+use crate::{
+    bindings,
+    net::dropreason::DropReason, //
+};
+use core::{
+    mem::{
+        align_of,
+        size_of,
+        ManuallyDrop, //
+    },
+    ptr::NonNull, //
+};
+use kernel::prelude::*;
+use zerocopy::network_endian::U16 as Be16;
+
+/// The flag of a GSO type that stands for UDP fragmentation offload.
+pub const SKB_GSO_UDP: u32 = bindings::SKB_GSO_UDP as u32;
+
+/// How the checksum of a packet stands. C: `skb->ip_summed`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IpSummed {
+    /// The device did not look at it.
+    None,
+    /// The device checked it.
+    Unnecessary,
+    /// `skb->csum` is the sum over the packet, as the device calculated it.
+    Complete,
+    /// It has to be filled in from `csum_start` and `csum_offset`.
+    Partial,
+}
+
+/// An owned socket buffer: one reference to a `struct sk_buff`.
+///
+/// Dropping it is `kfree_skb()`; a packet that is not lost is given to
+/// [`SkBuff::consume`], and a drop with a reason is [`SkBuff::free`].
+///
+/// # Invariants
+///
+/// - The pointer is to a valid `struct sk_buff` and owns one reference to it,
+///   the only one to this `struct sk_buff` (`skb->users` is 1). Its data may be
+///   shared with clones.
+/// - `head`, `data`, `tail`, `end`, `len` and `data_len` are consistent.
+/// - The device is null or valid for as long as the caller's context (RCU read
+///   lock, or a reference) keeps it so.
+/// - The control block belongs to the owner.
+#[repr(transparent)]
 pub struct SkBuff(NonNull<bindings::sk_buff>);
 
+// SAFETY: A socket buffer may be passed on to another CPU.
+unsafe impl Send for SkBuff {}
+
 impl SkBuff {
-    /// x
+    /// Takes over a C socket buffer.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` is valid, the caller owns the only reference to it and gives it
+    /// away. Its control block is free to use.
     #[inline]
-    pub fn may_pull(&mut self, len: u32) -> bool {
-        // SAFETY: x
-        unsafe { bindings::pskb_may_pull(self.0.as_ptr(), len) }
+    pub unsafe fn from_raw(ptr: NonNull<bindings::sk_buff>) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self(ptr)
+    }
+
+    /// Gives the socket buffer to C, which then owns it.
+    #[inline]
+    pub fn into_raw(self) -> *mut bindings::sk_buff {
+        ManuallyDrop::new(self).0.as_ptr()
+    }
+
+    /// The C socket buffer.
+    #[inline]
+    pub fn as_ptr(&self) -> *mut bindings::sk_buff {
+        self.0.as_ptr()
+    }
+
+    /// The fields that are copied when a socket buffer is.
+    #[inline]
+    fn headers(&self) -> &bindings::sk_buff__bindgen_ty_4__bindgen_ty_1 {
+        // SAFETY: By the type invariant the socket buffer is valid and nobody
+        // else changes these fields; both views of the union are the same
+        // fields.
+        unsafe {
+            (*self.0.as_ptr())
+                .__bindgen_anon_4
+                .__bindgen_anon_1
+                .as_ref()
+        }
+    }
+
+    /// The fields that are copied when a socket buffer is, to be written.
+    #[inline]
+    fn headers_mut(&mut self) -> &mut bindings::sk_buff__bindgen_ty_4__bindgen_ty_1 {
+        // SAFETY: As for `headers`.
+        unsafe {
+            (*self.0.as_ptr())
+                .__bindgen_anon_4
+                .__bindgen_anon_1
+                .as_mut()
+        }
+    }
+
+    /// Frees the packet as lost, with a reason. C: `kfree_skb_reason()`.
+    #[inline]
+    pub fn free(self, reason: DropReason) {
+        // SAFETY: `self` is given away.
+        unsafe {
+            bindings::sk_skb_reason_drop(core::ptr::null(), self.into_raw(), reason.as_raw())
+        };
+    }
+
+    /// Frees the packet as one that reached its end. C: `consume_skb()`.
+    #[inline]
+    pub fn consume(self) {
+        // SAFETY: `self` is given away.
+        unsafe { bindings::consume_skb(self.into_raw()) };
+    }
+
+    /// The length of the packet in bytes. C: `skb->len`.
+    #[inline]
+    pub fn len(&self) -> usize {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.0.as_ptr()).len as usize }
+    }
+
+    /// Whether the packet has no bytes.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many bytes are not in the linear part. C: `skb->data_len`.
+    #[inline]
+    pub fn data_len(&self) -> usize {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.0.as_ptr()).data_len as usize }
+    }
+
+    /// How many bytes are in the linear part. C: `skb_headlen()`.
+    #[inline]
+    pub fn headlen(&self) -> usize {
+        self.len().wrapping_sub(self.data_len())
+    }
+
+    /// How many bytes are free before the packet. C: `skb_headroom()`.
+    #[inline]
+    pub fn headroom(&self) -> usize {
+        // SAFETY: By the type invariant.
+        unsafe {
+            let skb = self.0.as_ptr();
+            ((*skb).data as usize).wrapping_sub((*skb).head as usize)
+        }
+    }
+
+    /// How much memory the packet is charged for. C: `skb->truesize`.
+    #[inline]
+    pub fn truesize(&self) -> u32 {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.0.as_ptr()).truesize }
+    }
+
+    /// The owner's data in the socket buffer. C: `skb->cb`.
+    #[inline]
+    pub fn cb<T: FromBytes + zerocopy::Immutable>(&self) -> &T {
+        const {
+            assert!(size_of::<T>() <= 48 && align_of::<T>() <= 8);
+        }
+        // SAFETY: By the type invariant the control block is the owner's; it
+        // is large enough and aligned to 8 bytes; every content is a valid `T`.
+        unsafe { &*(&raw const (*self.0.as_ptr()).cb).cast() }
+    }
+
+    /// The owner's data in the socket buffer, to be written.
+    #[inline]
+    pub fn cb_mut<T: FromBytes + IntoBytes>(&mut self) -> &mut T {
+        const {
+            assert!(size_of::<T>() <= 48 && align_of::<T>() <= 8);
+        }
+        // SAFETY: As for `cb`.
+        unsafe { &mut *(&raw mut (*self.0.as_ptr()).cb).cast() }
+    }
+
+    /// The priority, host byte order. C: `skb->priority`.
+    #[inline]
+    pub fn priority(&self) -> u32 {
+        self.headers().priority
+    }
+
+    /// Sets the priority.
+    #[inline]
+    pub fn set_priority(&mut self, priority: u32) {
+        self.headers_mut().priority = priority;
+    }
+
+    /// The mark, host byte order. C: `skb->mark`.
+    #[inline]
+    pub fn mark(&self) -> u32 {
+        // SAFETY: Every view of the union is a `u32`.
+        unsafe { self.headers().__bindgen_anon_4.mark }
+    }
+
+    /// Sets the mark.
+    #[inline]
+    pub fn set_mark(&mut self, mark: u32) {
+        self.headers_mut().__bindgen_anon_4.mark = mark;
+    }
+
+    /// The protocol, an Ethernet type. C: `skb->protocol`.
+    #[inline]
+    pub fn protocol(&self) -> Be16 {
+        Be16::from_bytes(self.headers().protocol.to_ne_bytes())
+    }
+
+    /// Sets the protocol.
+    #[inline]
+    pub fn set_protocol(&mut self, protocol: Be16) {
+        self.headers_mut().protocol = u16::from_ne_bytes(protocol.to_bytes());
+    }
+
+    /// `PACKET_HOST` and so on. C: `skb->pkt_type`.
+    #[inline]
+    pub fn pkt_type(&self) -> u8 {
+        self.headers().pkt_type()
+    }
+
+    /// Sets the packet type.
+    #[inline]
+    pub fn set_pkt_type(&mut self, pkt_type: u8) {
+        self.headers_mut().set_pkt_type(pkt_type);
+    }
+
+    /// Which transmit or receive queue, plus one for receive queues that were
+    /// recorded. C: `skb->queue_mapping`.
+    #[inline]
+    pub fn queue_mapping(&self) -> u16 {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.0.as_ptr()).queue_mapping }
+    }
+
+    /// Sets the queue. C: `skb_set_queue_mapping()`.
+    #[inline]
+    pub fn set_queue_mapping(&mut self, queue: u16) {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.0.as_ptr()).queue_mapping = queue };
+    }
+
+    /// How the checksum stands. C: `skb->ip_summed`.
+    #[inline]
+    pub fn ip_summed(&self) -> IpSummed {
+        match u32::from(self.headers().ip_summed()) {
+            bindings::CHECKSUM_UNNECESSARY => IpSummed::Unnecessary,
+            bindings::CHECKSUM_COMPLETE => IpSummed::Complete,
+            bindings::CHECKSUM_PARTIAL => IpSummed::Partial,
+            _ => IpSummed::None,
+        }
+    }
+
+    /// The device that the packet came in on or goes out to. C: `skb->dev`.
+    #[inline]
+    pub(crate) fn dev_ptr(&self) -> *mut bindings::net_device {
+        // SAFETY: By the type invariant; the owner of a packet that is in no
+        // queue has the device in this union.
+        unsafe {
+            (*self.0.as_ptr())
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .dev
+                .cast()
+        }
+    }
+
+    /// Sets the device.
+    ///
+    /// # Safety
+    ///
+    /// `dev` is null or stays valid for as long as the packet is used.
+    #[inline]
+    pub(crate) unsafe fn set_dev_ptr(&mut self, dev: *mut bindings::net_device) {
+        // SAFETY: By the type invariant; `dev` by the safety requirements.
+        unsafe {
+            (*self.0.as_ptr())
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .dev = dev.cast()
+        };
+    }
+
+    /// The type of the device (`ARPHRD_*`), if there is a device.
+    /// C: `skb->dev->type`.
+    #[inline]
+    pub fn dev_type(&self) -> Option<u16> {
+        // SAFETY: By the type invariant the device is null or valid.
+        unsafe { self.dev_ptr().as_ref() }.map(|dev| dev.type_)
+    }
+
+    /// The interface that the packet came in on. C: `skb->skb_iif`.
+    #[inline]
+    pub fn skb_iif(&self) -> i32 {
+        self.headers().skb_iif
+    }
+}
+
+impl Drop for SkBuff {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant a reference is owned.
+        unsafe {
+            bindings::sk_skb_reason_drop(
+                core::ptr::null(),
+                self.0.as_ptr(),
+                bindings::skb_drop_reason_SKB_DROP_REASON_NOT_SPECIFIED,
+            )
+        };
     }
 }
