@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# openvswitch.ko in Rust: 'make help' lists what there is. The module itself is
+# described in Kbuild; everything else is in qemu-ci/.
+
+# An empty KDIR stands for Debian's stock kernel, which is fetched.
+KDIR ?=
+V ?= 0
+
+BUILD := qemu-ci/build.sh $(if $(KDIR),--kdir '$(KDIR)')
+
+.PHONY: all modules install setup demo check kunit bench lint rustdoc \
+	selftests suite mlx5-check mlx5-demo clean distclean help
+
+all: modules
+
+modules:
+	@$(BUILD) V=$(V) modules
+
+install:
+	@qemu-ci/install.sh
+
+setup:
+	@qemu-ci/setup/all.sh
+
+demo:
+	@qemu-ci/demo.sh $(DEMO_ARGS)
+
+check:
+	@qemu-ci/check.sh $(CHECK_ARGS)
+
+kunit:
+	@qemu-ci/kunit.sh $(KUNIT_ARGS)
+
+bench:
+	@qemu-ci/bench.sh $(BENCH_ARGS)
+
+suite:
+	@qemu-ci/suite/run.sh $(SUITE_ARGS)
+
+selftests:
+	@qemu-ci/selftests.sh $(SELFTESTS_ARGS)
+
+lint:
+	@qemu-ci/lint.sh $(LINT_ARGS)
+
+rustdoc:
+	@qemu-ci/lint/rustdoc.sh
+
+mlx5-check:
+	@qemu-ci/mlx5/check.sh
+
+mlx5-demo:
+	@qemu-ci/mlx5/demo.sh
+
+clean:
+	@qemu-ci/lint/clean.sh
+
+distclean: clean
+	@qemu-ci/setup/distclean.sh
+
+help:
+	@echo 'The module:'
+	@echo '  make                 build openvswitch.ko for the stock Debian kernel'
+	@echo '  make KDIR=DIR        build it for the kernel build tree DIR'
+	@echo '  make install         put it into updates/ of its kernel and run depmod (root)'
+	@echo '  make clean           remove what was built in this tree'
+	@echo ''
+	@echo 'Showing and testing it (root; everything is fetched into the cache):'
+	@echo '  make demo            real Open vSwitch on our module and on the C one, side by side'
+	@echo '  make check           all tests; ends with N passed, N failed, N skipped'
+	@echo '  make suite           the differential suite alone'
+	@echo '  make selftests       the kernel selftests of openvswitch alone'
+	@echo '  make kunit           KUnit suites on user-mode Linux'
+	@echo '  make bench           speed of C, ours and a floor on user-mode Linux'
+	@echo '  make lint            formatting, lints and gates'
+	@echo '  make rustdoc         API documentation into target/doc'
+	@echo '  make mlx5-check      the offload contract on a device model'
+	@echo '  make mlx5-demo       the same, as a demonstration'
+	@echo '  make setup           only fetch and prepare what the rest needs'
+	@echo '  make distclean       also remove the cache'
+	@echo ''
+	@echo 'The cache is $${XDG_CACHE_HOME:-~/.cache}/openvswitch-rs. See Documentation/testing.rst.'
