@@ -7,7 +7,9 @@
 use kernel::prelude::*;
 
 mod actions;
+mod datapath;
 mod flow;
+mod flow_table;
 
 module! {
     type: OvsModule,

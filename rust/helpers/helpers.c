@@ -20,3 +20,4 @@
 #include "bh.c"
 #include "net/skbuff.c"
 #include "percpu.c"
+#include "time.c"

@@ -46,3 +46,4 @@ pub mod net;
 pub mod percpu;
 pub mod rcu_table;
 pub mod sync;
+pub mod time;

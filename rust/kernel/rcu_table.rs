@@ -357,26 +357,28 @@ impl<T: Send + Sync + 'static> RcuTable<T> {
         None
     }
 
-    /// Takes everything out and hands each element to `f`.
-    pub fn drain(&self, mut f: impl FnMut(RcuArc<T>)) -> Result {
-        let fresh = Buckets::new(1)?;
+    /// Takes everything out and hands each element to `f`, which must not use
+    /// this table.
+    pub fn drain(&self, mut f: impl FnMut(RcuArc<T>)) {
         let mut writer = self.writer.lock();
-        let old = self.buckets.replace(Some(fresh));
+        let Some(buckets) = self.buckets.load() else {
+            return;
+        };
+        for tags in &buckets.tags {
+            tags.store(0, Ordering::Release);
+        }
         writer.len = 0;
         writer.used = 0;
         self.len.store(0, Ordering::Relaxed);
-        if let Some(old) = old {
-            for slot in &old.slots {
-                // Readers of the old generation may still look: what they find
-                // lives on for a grace period.
-                let ptr = slot.swap(core::ptr::null_mut(), Ordering::AcqRel);
-                if !ptr.is_null() {
-                    // SAFETY: The slot owned the reference and no longer does.
-                    f(unsafe { RcuArc::from_raw(ptr) });
-                }
+        for slot in &buckets.slots {
+            // A reader may still look here; what it finds lives on for a grace
+            // period.
+            let ptr = slot.swap(core::ptr::null_mut(), Ordering::AcqRel);
+            if !ptr.is_null() {
+                // SAFETY: The slot owned the reference and no longer does.
+                f(unsafe { RcuArc::from_raw(ptr) });
             }
         }
-        Ok(())
     }
 
     /// Walks over the elements from place `start` on, for as long as `f` gives

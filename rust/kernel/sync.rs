@@ -4,3 +4,4 @@
 
 pub mod bh;
 pub mod rcu;
+pub mod static_mutex;

@@ -319,6 +319,22 @@ impl<T: Send + Sync + 'static> RcuSlot<T> {
         NonNull::new(old).map(RcuArc::from_inner)
     }
 
+    /// Publishes `value` if nothing is published yet; otherwise gives it back.
+    #[inline]
+    pub fn init(&self, value: RcuArc<T>) -> Result<(), RcuArc<T>> {
+        let new = value.into_inner();
+        match self.0.compare_exchange(
+            ptr::null_mut(),
+            new.as_ptr(),
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        ) {
+            // INVARIANT: The reference of `value` moved in.
+            Ok(_) => Ok(()),
+            Err(_) => Err(RcuArc::from_inner(new)),
+        }
+    }
+
     /// Whether nothing is published.
     #[inline]
     pub fn is_empty(&self) -> bool {

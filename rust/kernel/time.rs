@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Time in ticks.
+//!
+//! C header: [`include/linux/jiffies.h`](srctree/include/linux/jiffies.h)
+
+use kernel::ffi;
+
+use crate::bindings;
+
+/// The time now, in jiffies.
+#[inline]
+pub fn jiffies() -> usize {
+    // SAFETY: The variable is always there; it changes under us, hence the
+    // volatile read.
+    unsafe { (&raw const bindings::jiffies).read_volatile() as usize }
+}
+
+/// Jiffies as milliseconds.
+///
+/// C: `jiffies_to_msecs()`.
+#[inline]
+pub fn jiffies_to_msecs(j: usize) -> u32 {
+    // SAFETY: Arithmetic on a number.
+    unsafe { bindings::ovs_jiffies_to_msecs(j as ffi::c_ulong) }
+}
+
+/// Whether `a` is later than `b`.
+///
+/// C: `time_after()`.
+#[inline]
+pub fn time_after(a: usize, b: usize) -> bool {
+    (b.wrapping_sub(a) as isize) < 0
+}
+
+/// Milliseconds since boot, on the monotonic clock.
+///
+/// C: `ktime_get_ts64()`, as `ovs_flow_used_time()` uses it.
+#[inline]
+pub fn boot_msecs() -> u64 {
+    // SAFETY: Reads the clock.
+    let ns = unsafe { bindings::ktime_get() };
+    u64::try_from(ns).unwrap_or(0) / 1_000_000
+}
+
+/// A random number for seeding a hash.
+pub fn random_u64() -> u64 {
+    let mut seed = [0u8; 8];
+    // SAFETY: The pointer and the length are those of `seed`.
+    unsafe { bindings::get_random_bytes(seed.as_mut_ptr().cast(), seed.len()) };
+    u64::from_ne_bytes(seed)
+}
