@@ -3,5 +3,7 @@
 //! Networking.
 
 pub mod dropreason;
+pub mod genetlink;
+pub mod namespace;
 pub mod netlink;
 pub mod skbuff;

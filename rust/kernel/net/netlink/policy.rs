@@ -23,6 +23,7 @@ use kernel::{
 /// and a pointer in it is null or has static lifetime.
 ///
 /// C: `struct nla_policy`.
+#[derive(Clone, Copy)]
 #[repr(transparent)]
 pub struct NlaPolicy(bindings::nla_policy);
 
@@ -89,6 +90,11 @@ impl NlaPolicy {
         )
     }
 
+    /// A signed 32-bit value. C: `NLA_S32`.
+    pub const fn s32() -> Self {
+        Self::of(bindings::NLA_S32, 0)
+    }
+
     /// A signed 32-bit value of at least `min`.
     /// C: `NLA_POLICY_MIN(NLA_S32, min)`.
     pub const fn s32_min(min: i16) -> Self {
@@ -125,6 +131,19 @@ impl NlaPolicy {
     /// At most this many bytes, or any number for 0. C: `NLA_BINARY`.
     pub const fn binary(max_len: u16) -> Self {
         Self::of(bindings::NLA_BINARY, max_len)
+    }
+
+    /// Makes a policy of `N` entries from those that check something, for
+    /// constant expressions. C: `{ [TYPE] = { … }, … }`.
+    pub const fn table<const N: usize>(entries: &[(u32, NlaPolicy)]) -> [NlaPolicy; N] {
+        let mut table = [Self::unspec(0); N];
+        let mut i = 0;
+
+        while i < entries.len() {
+            table[entries[i].0 as usize] = entries[i].1;
+            i += 1;
+        }
+        table
     }
 
     /// The policy for C.
