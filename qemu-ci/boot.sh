@@ -50,7 +50,7 @@ wrong() {
 
 SPLAT='WARNING: |BUG: |Oops|kernel BUG at|general protection fault|Kernel panic|INFO: (task|rcu|possible|suspicious)|suspicious RCU usage|possible (recursive|circular) locking|KASAN:|UBSAN:|unreferenced object|refcount_t:|inconsistent lock state|sleeping function called|Call Trace:'
 
-kernel=${KERNEL:-} root=$GUESTROOT results='' timeout=600 smp=2 mem=1536M append=''
+kernel=${KERNEL:-} guest_root=$GUESTROOT results='' timeout=600 smp=2 mem=1536M append=''
 accel='' show_dmesg='' clean_log='' console='' timing=''
 modules=() qemu=() ro=() rw=() env=()
 while [ $# -gt 0 ]; do
@@ -59,7 +59,7 @@ while [ $# -gt 0 ]; do
 		[ $# -ge 2 ] || wrong "$1 needs a value"
 		;;&
 	--kernel) kernel=$2; shift ;;
-	--root) root=$2; shift ;;
+	--root) guest_root=$2; shift ;;
 	--module) modules+=("$(realpath -- "$2")"); shift ;;
 	--results) mkdir -p "$2"; results=$(realpath -- "$2"); shift ;;
 	--ro) ro+=("$(realpath -- "$2")"); shift ;;
@@ -87,7 +87,7 @@ case $timeout in *[!0-9]* | '') wrong "--timeout wants whole seconds" ;; esac
 case $accel in '' | tcg | kvm) ;; *) wrong "--accel is tcg or kvm" ;; esac
 need_root
 [ -d "$TOOLROOT" ] || "$TOP/qemu-ci/setup/toolroot.sh"
-[ -d "$root" ] || { [ "$root" = "$GUESTROOT" ] || wrong "no root folder $root"; "$TOP/qemu-ci/setup/guestroot.sh"; }
+[ -d "$guest_root" ] || { [ "$guest_root" = "$GUESTROOT" ] || wrong "no root folder $guest_root"; "$TOP/qemu-ci/setup/guestroot.sh"; }
 [ -n "$kernel" ] || {
 	kernel=$(stock_dir)/root
 	[ -e "$kernel/../abi" ] || "$TOP/qemu-ci/setup/kernel-stock.sh"
@@ -180,7 +180,7 @@ compose() {
 	mkdir "$WORK/tmp"
 	mount -t tmpfs guest "$WORK/tmp"
 	mkdir "$WORK/tmp/upper" "$WORK/tmp/work" "$WORK/tmp/root"
-	mount -t overlay guest -o "lowerdir=$root,upperdir=$WORK/tmp/upper,workdir=$WORK/tmp/work" "$WORK/tmp/root"
+	mount -t overlay guest -o "lowerdir=$guest_root,upperdir=$WORK/tmp/upper,workdir=$WORK/tmp/work" "$WORK/tmp/root"
 	cp "$WORK/script" "$WORK/tmp/root/.boot-script"
 	local guest=$WORK/tmp/root ver d m a kernel_args=()
 	ver=$(basename "$(dirname "$vmlinuz")")
@@ -222,8 +222,8 @@ run() {
 	fi
 	kopts="console=hvc0 loglevel=5 nokaslr mitigations=off tsc=reliable no_timer_check random.trust_cpu=on audit=0 cryptomgr.notests net.ifnames=0 $append"
 	ro_dirs="$TOP ${ro[*]}" rw_dirs="$results ${rw[*]}" kmods="${modules[*]}"
-	export WORK root vmlinuz ro_dirs rw_dirs kmods moddir kopts accel smp mem timeout
-	EXTRA_BIND="$results ${ro[*]} ${rw[*]} $root $kernel ${modules[*]%/*}" \
+	export WORK guest_root vmlinuz ro_dirs rw_dirs kmods moddir kopts accel smp mem timeout
+	EXTRA_BIND="$results ${ro[*]} ${rw[*]} $guest_root $kernel ${modules[*]%/*}" \
 		in_tools bash -c "$(declare -f compose)"'; compose "$@"' compose "${opts[@]}" "${qemu[@]}"
 }
 
