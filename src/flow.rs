@@ -2,6 +2,8 @@
 
 //! Flows: what is matched on, what is counted and what is done.
 
+pub(crate) mod extract;
+pub(crate) mod headers;
 pub(crate) mod key;
 pub(crate) mod stats;
 
