@@ -217,39 +217,24 @@ impl FlowTable {
     /// The flow that this key matches, for a command.
     ///
     /// C: `ovs_flow_tbl_lookup()`.
-    pub(crate) fn lookup_key<'g>(
-        &self,
-        _lock: &OvsGuard,
-        key: &SwFlowKey,
-        rcu: RcuRead<'g>,
-    ) -> Option<&'g SwFlow> {
-        let array = self.masks.get(rcu)?;
-        array.masks.iter().find_map(|m| m.lookup(key, rcu))
+    pub(crate) fn lookup_key(&self, _lock: &OvsGuard, key: &SwFlowKey) -> Option<RcuArc<SwFlow>> {
+        let array = self.masks.load()?;
+        array.masks.iter().find_map(|m| m.lookup_arc(key))
     }
 
     /// The flow that userspace names by this identifier.
     ///
     /// C: `ovs_flow_tbl_lookup_ufid()` and `ovs_flow_tbl_lookup_exact()`.
-    pub(crate) fn lookup_id<'g>(
-        &self,
-        _lock: &OvsGuard,
-        id: &SwFlowId,
-        rcu: RcuRead<'g>,
-    ) -> Option<&'g SwFlow> {
+    pub(crate) fn lookup_id(&self, _lock: &OvsGuard, id: &SwFlowId) -> Option<RcuArc<SwFlow>> {
         self.ids
-            .find(id_hash(self.seed, id), rcu, |flow| flow.id() == id)
+            .find_arc(id_hash(self.seed, id), |flow| flow.id() == id)
     }
 
     /// The flow that userspace names by this unmasked key.
     ///
     /// C: `ovs_flow_tbl_lookup_exact()`.
-    pub(crate) fn lookup_exact<'g>(
-        &self,
-        _lock: &OvsGuard,
-        key: &SwFlowKey,
-        rcu: RcuRead<'g>,
-    ) -> Option<&'g SwFlow> {
-        self.ids.find(key_hash(self.seed, key), rcu, |flow| {
+    pub(crate) fn lookup_exact(&self, _lock: &OvsGuard, key: &SwFlowKey) -> Option<RcuArc<SwFlow>> {
+        self.ids.find_arc(key_hash(self.seed, key), |flow| {
             flow.id().as_key().is_some_and(|k| k == key)
         })
     }

@@ -23,7 +23,10 @@ use core::sync::atomic::{
 use kernel::{
     new_mutex,
     prelude::*,
-    sync::Mutex, //
+    sync::{
+        rcu,
+        Mutex, //
+    },
 };
 
 use crate::sync::rcu::{
@@ -249,6 +252,16 @@ impl<T: Send + Sync + 'static> RcuTable<T> {
             }
         }
         None
+    }
+
+    /// As [`RcuTable::find`], with a reference to the element, so that the
+    /// caller may sleep.
+    pub fn find_arc(&self, hash: u64, matches: impl FnMut(&T) -> bool) -> Option<RcuArc<T>> {
+        let guard = rcu::read_lock();
+        let found = self.find(hash, RcuRead::from(&guard), matches)?;
+        // SAFETY: An element comes from `RcuArc::into_raw()`, and the RCU read
+        // lock has been held since it was found.
+        unsafe { RcuArc::try_from_raw(found) }
     }
 
     /// Puts an element in. `rehash` gives the hash of any element, for when the

@@ -6,7 +6,10 @@ use kernel::prelude::*;
 
 use kernel_ext::{
     rcu_table::RcuTable,
-    sync::rcu::RcuRead, //
+    sync::rcu::{
+        RcuArc,
+        RcuRead, //
+    },
 };
 
 use crate::flow::{
@@ -132,6 +135,15 @@ impl FlowMask {
     #[inline]
     pub(crate) fn lookup<'g>(&self, key: &SwFlowKey, rcu: RcuRead<'g>) -> Option<&'g SwFlow> {
         self.flows.find(self.hash(key), rcu, |flow| {
+            self.masked_words(key)
+                .zip(flow.masked_words())
+                .all(|(a, &b)| a == b)
+        })
+    }
+
+    /// The flow that `key` matches under this mask, for a command.
+    pub(crate) fn lookup_arc(&self, key: &SwFlowKey) -> Option<RcuArc<SwFlow>> {
+        self.flows.find_arc(self.hash(key), |flow| {
             self.masked_words(key)
                 .zip(flow.masked_words())
                 .all(|(a, &b)| a == b)

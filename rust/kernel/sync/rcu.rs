@@ -198,6 +198,23 @@ impl<T: Send + Sync + 'static> RcuArc<T> {
         Some(Self::from_inner(ptr))
     }
 
+    /// Takes a reference to an object that was found under the RCU read lock.
+    ///
+    /// Gives nothing where the last reference has gone meanwhile.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` must come from [`RcuArc::into_raw`] and the object's memory must
+    /// not have been freed, which a reader has by the RCU read lock.
+    #[inline]
+    pub(crate) unsafe fn try_from_raw(ptr: *const T) -> Option<Self> {
+        // SAFETY: By the function's safety requirement, `ptr` points at the
+        // `data` field of an `Inner`.
+        let inner = unsafe { kernel::container_of!(ptr, Inner<T>, data) };
+        // SAFETY: By the function's safety requirement.
+        unsafe { Self::try_get(NonNull::new(inner.cast_mut())?) }
+    }
+
     /// Drops the object and frees its memory, after the grace period.
     unsafe extern "C" fn reclaim(head: *mut bindings::callback_head) {
         // SAFETY: `head` is the `rcu` field of an `Inner` whose last reference
