@@ -18,6 +18,8 @@
 #endif
 
 #include "bh.c"
+#include "net/namespace.c"
+#include "net/netdevice.c"
 #include "net/skbuff.c"
 #include "percpu.c"
 #include "time.c"

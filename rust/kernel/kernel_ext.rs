@@ -13,6 +13,7 @@ const __LOG_PREFIX: &[u8] = b"openvswitch\0";
 #[allow(
     clippy::all,
     dead_code,
+    improper_ctypes,
     missing_docs,
     non_camel_case_types,
     non_upper_case_globals,

@@ -5,5 +5,9 @@
 pub mod dropreason;
 pub mod genetlink;
 pub mod namespace;
+pub mod netdevice;
 pub mod netlink;
+pub mod notifier;
+pub mod rtnetlink;
+pub mod rx_handler;
 pub mod skbuff;

@@ -1,54 +1,306 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Network namespaces.
+//! Network namespaces and what a module keeps for each of them.
 //!
 //! C header: [`include/net/net_namespace.h`](srctree/include/net/net_namespace.h)
 
-use kernel::types::Opaque;
+use core::{
+    cell::UnsafeCell,
+    marker::PhantomData,
+    ptr::{
+        self,
+        NonNull, //
+    },
+    sync::atomic::{
+        AtomicBool,
+        Ordering, //
+    },
+};
 
-use crate::bindings;
+use kernel::{
+    error::{
+        from_result,
+        to_result, //
+    },
+    prelude::*,
+    types::Opaque, //
+};
+
+use crate::{
+    bindings,
+    sync::rcu::{
+        RcuArc,
+        RcuRead,
+        RcuSlot, //
+    },
+};
 
 /// A network namespace.
 ///
+/// A reference is given out only where the namespace is known to be in use: by
+/// a callback on it, by a socket of it, or by a device in it. It has not been
+/// torn down then, or is being torn down by the very callback.
+///
 /// # Invariants
 ///
-/// It is valid for as long as the reference, and its generic netlink socket
-/// exists.
+/// The content is a valid `struct net`.
 #[repr(transparent)]
 pub struct Net(Opaque<bindings::net>);
 
-// SAFETY: A namespace is not bound to a thread.
+// SAFETY: A namespace is used from all CPUs; what is called on it here has its
+// own locking.
 unsafe impl Send for Net {}
-// SAFETY: What is done through a shared reference is done by functions that
-// lock for themselves.
+// SAFETY: As above.
 unsafe impl Sync for Net {}
 
 impl Net {
-    /// Borrows a namespace.
+    /// Borrows a namespace from C.
     ///
     /// # Safety
     ///
-    /// `net` must stay valid, with its generic netlink socket, for `'a`.
+    /// `ptr` must be valid for `'a` and not be past its teardown.
     #[inline]
-    pub(crate) unsafe fn from_raw<'a>(net: *mut bindings::net) -> &'a Net {
-        // CAST: The type is transparent.
-        // SAFETY: The function's safety requirements.
-        unsafe { &*net.cast() }
+    pub(crate) unsafe fn from_raw<'a>(ptr: *const bindings::net) -> &'a Self {
+        // SAFETY: By the function's safety requirement; the type is transparent.
+        unsafe { &*ptr.cast() }
     }
 
-    /// The namespace for C.
+    /// The C structure.
     #[inline]
     pub(crate) fn as_raw(&self) -> *mut bindings::net {
         self.0.get()
     }
+
+    /// The namespace that the system came up with. C: `init_net`.
+    pub fn init() -> &'static Self {
+        // SAFETY: It exists for as long as the kernel runs.
+        unsafe { Self::from_raw(&raw const bindings::init_net) }
+    }
+
+    /// The id that `peer` has in this namespace; one is made if there is none.
+    /// C: `peernet2id_alloc()`. A negative number is an error.
+    pub fn peernet2id_alloc(&self, peer: &Net, gfp: kernel::alloc::Flags) -> i32 {
+        // SAFETY: Both are valid by the type invariants.
+        unsafe { bindings::peernet2id_alloc(self.as_raw(), peer.as_raw(), crate::gfp::as_raw(gfp)) }
+    }
+
+    /// A pointer to keep.
+    #[inline]
+    pub fn handle(&self) -> NetHandle {
+        // INVARIANT: The namespace is in use now; see the type for what the
+        // owner of the handle sees to.
+        NetHandle(NonNull::from(self))
+    }
 }
 
-/// C: `net_eq()`.
+/// Two are equal if they are the same one. C: `net_eq()`.
 impl PartialEq for Net {
     #[inline]
-    fn eq(&self, other: &Net) -> bool {
-        core::ptr::eq(self, other)
+    fn eq(&self, other: &Self) -> bool {
+        ptr::eq(self, other)
     }
 }
 
 impl Eq for Net {}
+
+/// A kept pointer to a namespace, with no reference to it, as C's
+/// `possible_net_t`.
+///
+/// An object that belongs to a namespace must not keep it from going away. It
+/// has to go away itself when the namespace does, which is what
+/// [`PernetOperations::exit`] is for. The namespace's memory is freed only
+/// after `exit` and an `rcu_barrier()` (`cleanup_net()`), so whoever finds the
+/// object under the RCU read lock, or drops it in an RCU callback, may still
+/// look at the handle.
+///
+/// # Invariants
+///
+/// The namespace is valid: its owner has been unlinked by the time that `exit`
+/// returns, and is used after that by RCU readers of the time before only.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct NetHandle(NonNull<Net>);
+
+// SAFETY: `Net` is `Sync`.
+unsafe impl Send for NetHandle {}
+// SAFETY: As above.
+unsafe impl Sync for NetHandle {}
+
+impl NetHandle {
+    /// The namespace.
+    #[inline]
+    pub fn get(&self) -> &Net {
+        // SAFETY: By the type invariants.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+/// What a module does when namespaces come and go. C: `struct
+/// pernet_operations`.
+#[vtable]
+pub trait PernetOperations: Sized + 'static {
+    /// What is kept for each namespace.
+    type Data: Send + Sync + 'static;
+
+    /// The `static` that these operations are registered with.
+    fn pernet() -> &'static Pernet<Self>;
+
+    /// A namespace has come up, or the operations have just been registered.
+    ///
+    /// May sleep. An error keeps the namespace from being made.
+    fn init(net: &Net) -> Result<RcuArc<Self::Data>>;
+
+    /// A namespace is about to go away; called for all of a batch, before a
+    /// common grace period. May sleep.
+    fn pre_exit(_net: &Net, _data: &Self::Data) {
+        kernel::build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
+    }
+
+    /// A namespace goes away, or the operations are unregistered. May sleep.
+    ///
+    /// [`Pernet::get`] finds the data until this returns; the data go when
+    /// nothing refers to them any more, after a grace period.
+    fn exit(net: &Net, data: &Self::Data);
+}
+
+/// Per-namespace operations and the place of their data, for a `static`.
+///
+/// # Invariants
+///
+/// While registered, `ops` is linked into C's list and `id` holds what C gave.
+/// In each namespace, the generic pointer of `id` leads to an
+/// `RcuSlot<T::Data>`, which is zeroed memory before `init`, hence empty.
+pub struct Pernet<T: PernetOperations> {
+    ops: Opaque<bindings::pernet_operations>,
+    id: UnsafeCell<kernel::ffi::c_uint>,
+    registered: AtomicBool,
+    _ops: PhantomData<fn() -> T>,
+}
+
+// SAFETY: After registration, which happens once at a time, only C changes it.
+unsafe impl<T: PernetOperations> Sync for Pernet<T> {}
+
+impl<T: PernetOperations> Pernet<T> {
+    /// Operations that are not registered yet.
+    pub const fn new() -> Self {
+        Self {
+            ops: Opaque::uninit(),
+            id: UnsafeCell::new(0),
+            registered: AtomicBool::new(false),
+            _ops: PhantomData,
+        }
+    }
+
+    /// Registers the operations; `init` is called for each namespace.
+    /// C: `register_pernet_device()`.
+    ///
+    /// May sleep. Fails with `EBUSY` if they are registered already, and with
+    /// whatever `init` failed with.
+    pub fn register(&'static self) -> Result<PernetRegistration<T>> {
+        if self.registered.swap(true, Ordering::Acquire) {
+            return Err(EBUSY);
+        }
+        let ops = bindings::pernet_operations {
+            init: Some(Self::init_callback),
+            pre_exit: if T::HAS_PRE_EXIT {
+                Some(Self::pre_exit_callback)
+            } else {
+                None
+            },
+            exit: Some(Self::exit_callback),
+            id: self.id.get(),
+            size: size_of::<RcuSlot<T::Data>>(),
+            ..Default::default()
+        };
+        // SAFETY: The flag above makes this the only writer, and C has no
+        // pointer to it yet, or no longer.
+        unsafe { self.ops.get().write(ops) };
+        // SAFETY: `ops` is static and initialised.
+        if let Err(e) = to_result(unsafe { bindings::register_pernet_device(self.ops.get()) }) {
+            self.registered.store(false, Ordering::Release);
+            return Err(e);
+        }
+        Ok(PernetRegistration(self))
+    }
+
+    /// The place of a namespace's data. C: `net_generic()`.
+    #[inline]
+    fn slot<'a>(&self, net: &'a Net) -> Option<&'a RcuSlot<T::Data>> {
+        // SAFETY: Read from any context; C writes it once, before the first
+        // callback.
+        let id = unsafe { self.id.get().read_volatile() };
+        if id == 0 {
+            return None;
+        }
+        // SAFETY: C gave the id, so the array has this place, and by the type
+        // invariants the pointer is null or leads to a slot, which lives as
+        // long as the namespace is in use.
+        unsafe {
+            bindings::net_generic(net.as_raw(), id)
+                .cast::<RcuSlot<T::Data>>()
+                .as_ref()
+        }
+    }
+
+    /// The data of a namespace; nothing before `init` and after `exit`.
+    #[inline]
+    pub fn get<'g>(&self, net: &Net, rcu: RcuRead<'g>) -> Option<&'g T::Data> {
+        self.slot(net)?.get(rcu)
+    }
+
+    /// The data of a namespace, with a reference to them.
+    #[inline]
+    pub fn load(&self, net: &Net) -> Option<RcuArc<T::Data>> {
+        self.slot(net)?.load()
+    }
+
+    unsafe extern "C" fn init_callback(net: *mut bindings::net) -> kernel::ffi::c_int {
+        from_result(|| {
+            // SAFETY: C calls this with a namespace that is being set up.
+            let net = unsafe { Net::from_raw(net) };
+            let slot = T::pernet().slot(net).ok_or(EINVAL)?;
+            slot.replace(Some(T::init(net)?));
+            Ok(0)
+        })
+    }
+
+    unsafe extern "C" fn pre_exit_callback(net: *mut bindings::net) {
+        // SAFETY: C calls this with a namespace that is being torn down.
+        let net = unsafe { Net::from_raw(net) };
+        if let Some(data) = T::pernet().load(net) {
+            T::pre_exit(net, &data);
+        }
+    }
+
+    unsafe extern "C" fn exit_callback(net: *mut bindings::net) {
+        // SAFETY: As above.
+        let net = unsafe { Net::from_raw(net) };
+        if let Some(slot) = T::pernet().slot(net) {
+            if let Some(data) = slot.load() {
+                T::exit(net, &data);
+            }
+            slot.replace(None);
+        }
+    }
+}
+
+impl<T: PernetOperations> Default for Pernet<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The operations are registered for as long as this lives.
+///
+/// Dropping it calls `exit` for every namespace and may sleep; what the data's
+/// last references free is freed after an `rcu_barrier()` by the module.
+pub struct PernetRegistration<T: PernetOperations>(&'static Pernet<T>);
+
+impl<T: PernetOperations> Drop for PernetRegistration<T> {
+    fn drop(&mut self) {
+        // SAFETY: `register()` has registered them.
+        unsafe { bindings::unregister_pernet_device(self.0.ops.get()) };
+        // SAFETY: C no longer uses the id, and all callbacks are done.
+        unsafe { self.0.id.get().write_volatile(0) };
+        self.0.registered.store(false, Ordering::Release);
+    }
+}

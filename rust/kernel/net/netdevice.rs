@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Network devices.
+//!
+//! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
+//!
+//! What the packet path looks at is read in place, with no call into C.
+
+pub mod driver;
+mod link;
+mod stats;
+
+pub use self::stats::RtnlLinkStats64;
+
+use core::{
+    cell::UnsafeCell,
+    ops::Deref,
+    ptr::{
+        self,
+        NonNull, //
+    },
+};
+
+use kernel::{
+    alloc::Flags,
+    prelude::*,
+    types::Opaque, //
+};
+
+use super::{
+    namespace::Net,
+    rtnetlink::Rtnl,
+    skbuff::SkBuff, //
+};
+use crate::{
+    bindings,
+    sync::rcu::RcuRead, //
+};
+
+/// The size of a device's name with its NUL. C: `IFNAMSIZ`.
+pub const IFNAMSIZ: usize = bindings::IFNAMSIZ as usize;
+/// A device without a link layer. C: `ARPHRD_NONE`.
+pub const ARPHRD_NONE: u16 = bindings::ARPHRD_NONE as u16;
+/// An Ethernet device. C: `ARPHRD_ETHER`.
+pub const ARPHRD_ETHER: u16 = bindings::ARPHRD_ETHER as u16;
+/// The device is up. C: `IFF_UP`.
+pub const IFF_UP: u32 = bindings::net_device_flags_IFF_UP;
+/// The device is a loopback device. C: `IFF_LOOPBACK`.
+pub const IFF_LOOPBACK: u32 = bindings::net_device_flags_IFF_LOOPBACK;
+
+/// A network device.
+///
+/// # Invariants
+///
+/// The content is a valid `struct net_device`.
+#[repr(transparent)]
+pub struct NetDevice(Opaque<bindings::net_device>);
+
+// SAFETY: A device is used from all CPUs; what is called on it here has its own
+// locking or takes evidence of the lock.
+unsafe impl Send for NetDevice {}
+// SAFETY: As above.
+unsafe impl Sync for NetDevice {}
+
+/// Two are equal if they are the same one.
+impl PartialEq for NetDevice {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        ptr::eq(self, other)
+    }
+}
+
+impl Eq for NetDevice {}
+
+/// Reads a field that C may change at the same time. C: `READ_ONCE(dev->field)`.
+macro_rules! read_field {
+    ($dev:expr, $($field:tt)+) => {{
+        let dev = $dev.as_ptr();
+        // SAFETY: By the type invariants the device is valid. The field is no
+        // larger than a word and aligned.
+        unsafe { (&raw const (*dev).$($field)+).read_volatile() }
+    }};
+}
+use read_field;
+
+impl NetDevice {
+    /// Borrows a device from C.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` must be valid for `'a`.
+    #[inline]
+    pub(crate) unsafe fn from_raw<'a>(ptr: *const bindings::net_device) -> &'a Self {
+        // SAFETY: By the function's safety requirement; the type is transparent.
+        unsafe { &*ptr.cast() }
+    }
+
+    /// The C structure.
+    #[inline]
+    pub(crate) fn as_ptr(&self) -> *mut bindings::net_device {
+        self.0.get()
+    }
+
+    /// The device of this number in a namespace. C: `dev_get_by_index_rcu()`.
+    #[inline]
+    pub fn get_by_index<'g>(net: &Net, ifindex: i32, _rcu: RcuRead<'g>) -> Option<&'g Self> {
+        // SAFETY: The namespace is valid, the RCU read lock is held.
+        let dev = unsafe { bindings::dev_get_by_index_rcu(net.as_raw(), ifindex) };
+        // SAFETY: Devices are freed a grace period after they are unlinked.
+        unsafe { dev.cast::<Self>().as_ref() }
+    }
+
+    /// The device of this name, or alternative name, in a namespace.
+    /// C: `dev_get_by_name()`. For process context.
+    pub fn get_by_name(net: &Net, name: &CStr) -> Option<NetDeviceRef> {
+        // SAFETY: The namespace is valid and the name ends with a NUL.
+        let dev = unsafe { bindings::dev_get_by_name(net.as_raw(), name.as_char_ptr()) };
+        // SAFETY: The reference that came back is given to the new object.
+        NonNull::new(dev).map(|dev| unsafe { NetDeviceRef::from_untracked(dev) })
+    }
+
+    /// Takes a reference. C: `netdev_hold()`.
+    pub fn hold(&self, gfp: Flags) -> NetDeviceRef {
+        // SAFETY: The device is valid; the reference belongs to the new object.
+        unsafe {
+            bindings::dev_hold_untracked(self.as_ptr());
+            NetDeviceRef::track(NonNull::new_unchecked(self.as_ptr()), gfp)
+        }
+    }
+
+    /// The number of the device in its namespace. C: `dev->ifindex`.
+    #[inline]
+    pub fn ifindex(&self) -> i32 {
+        read_field!(self, ifindex)
+    }
+
+    /// A copy of the name. It may change at any time; where that is done under
+    /// a lock that the caller does not hold, the copy may be of both names.
+    /// C: `dev->name`.
+    #[inline]
+    pub fn name(&self) -> DeviceName {
+        let dev = self.as_ptr();
+        // SAFETY: By the type invariants the device is valid; any content is.
+        let mut bytes = unsafe {
+            (&raw const (*dev).name)
+                .cast::<[u8; IFNAMSIZ]>()
+                .read_volatile()
+        };
+        // The last byte never changes, but nothing here relies on it.
+        if let Some(last) = bytes.last_mut() {
+            *last = 0;
+        }
+        // INVARIANT: There is a NUL.
+        DeviceName(bytes)
+    }
+
+    /// `IFF_*`, as the kernel keeps them. C: `dev->flags`.
+    #[inline]
+    pub fn flags(&self) -> u32 {
+        read_field!(self, flags)
+    }
+
+    /// Whether the device is up. C: `dev->flags & IFF_UP`.
+    #[inline]
+    pub fn is_up(&self) -> bool {
+        self.flags() & IFF_UP != 0
+    }
+
+    /// `ARPHRD_*`. C: `dev->type`.
+    #[inline]
+    pub fn type_(&self) -> u16 {
+        read_field!(self, type_)
+    }
+
+    /// The largest payload in bytes. C: `dev->mtu`.
+    #[inline]
+    pub fn mtu(&self) -> u32 {
+        read_field!(self, mtu)
+    }
+
+    /// The longest link-layer header in bytes. C: `dev->hard_header_len`.
+    #[inline]
+    pub fn hard_header_len(&self) -> u16 {
+        read_field!(self, hard_header_len)
+    }
+
+    /// `NETIF_F_*`. C: `dev->features`.
+    #[inline]
+    pub fn features(&self) -> u64 {
+        read_field!(self, features)
+    }
+
+    /// `IFF_*` of the kernel's own. C: `dev->priv_flags`.
+    #[inline]
+    fn priv_flags(&self) -> u32 {
+        // SAFETY: By the type invariants the device is valid; the group is this
+        // structure of bit fields.
+        let fast = unsafe {
+            (&raw const (*self.as_ptr()).__bindgen_anon_1)
+                .cast::<driver::PrivFlagsFast>()
+                .read_volatile()
+        };
+        fast.priv_flags() as u32
+    }
+
+    /// The device is a port of an Open vSwitch datapath.
+    /// C: `netif_is_ovs_port()`.
+    #[inline]
+    pub fn is_ovs_port(&self) -> bool {
+        self.priv_flags() & bindings::netdev_priv_flags_IFF_OVS_DATAPATH != 0
+    }
+
+    /// Says whether the device is a port of a datapath: `IFF_OVS_DATAPATH`.
+    pub fn set_ovs_port(&self, yes: bool, _rtnl: Rtnl<'_>) {
+        // SAFETY: By the type invariants; flags change under the rtnl lock.
+        unsafe { bindings::netdev_set_ovs_port(self.as_ptr(), yes) };
+    }
+
+    /// Whether the device is registered, and not about to go away.
+    /// C: `dev->reg_state == NETREG_REGISTERED`.
+    #[inline]
+    pub fn is_registered(&self) -> bool {
+        u32::from(read_field!(self, reg_state)) == bindings::netdev_reg_state_NETREG_REGISTERED
+    }
+
+    /// The namespace that the device is in. It is so for as long as the RCU read
+    /// lock or the rtnl lock is held. C: `dev_net_rcu()`.
+    #[inline]
+    pub fn net<'g>(&self, _rcu: RcuRead<'g>) -> &'g Net {
+        let net = read_field!(self, nd_net.net);
+        // SAFETY: A device is always in a namespace, whose memory lives on for
+        // a grace period after its devices have left.
+        unsafe { Net::from_raw(net) }
+    }
+
+    /// Whether the device is in `net`. C: `net_eq(dev_net(dev), net)`.
+    #[inline]
+    pub fn is_in(&self, net: &Net) -> bool {
+        ptr::eq(read_field!(self, nd_net.net), net.as_raw())
+    }
+
+    /// Sends a packet out of the device. C: `skb->dev = dev` and
+    /// `dev_queue_xmit(skb)`.
+    #[inline]
+    pub fn queue_xmit(&self, mut skb: SkBuff, _rcu: RcuRead<'_>) {
+        // SAFETY: The device is valid while the RCU read lock is held, or has
+        // a reference; the queue has its own.
+        unsafe { skb.set_dev_ptr(self.as_ptr()) };
+        skb.dev_queue_xmit();
+    }
+}
+
+/// The name of a device, copied.
+///
+/// # Invariants
+///
+/// There is a NUL.
+#[derive(Clone, Copy)]
+pub struct DeviceName([u8; IFNAMSIZ]);
+
+impl DeviceName {
+    /// The name without the NUL.
+    pub fn as_bytes(&self) -> &[u8] {
+        let len = self.0.iter().position(|&b| b == 0).unwrap_or(0);
+        self.0.get(..len).unwrap_or_default()
+    }
+
+    /// The name.
+    pub fn as_cstr(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
+    }
+}
+
+impl kernel::fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut kernel::fmt::Formatter<'_>) -> kernel::fmt::Result {
+        kernel::fmt::Display::fmt(kernel::str::BStr::from_bytes(self.as_bytes()), f)
+    }
+}
+
+/// A reference to a device, known to the kernel's reference tracker.
+///
+/// The device cannot finish unregistering while there is one. Dropping it does
+/// not sleep.
+///
+/// # Invariants
+///
+/// `dev` is valid, and one of its references, which `tracker` stands for,
+/// belongs to this object.
+pub struct NetDeviceRef {
+    dev: NonNull<bindings::net_device>,
+    tracker: UnsafeCell<bindings::netdevice_tracker>,
+}
+
+// SAFETY: A reference may be dropped anywhere; `NetDevice` is `Send` and `Sync`.
+unsafe impl Send for NetDeviceRef {}
+// SAFETY: As above; the tracker is used only when it is made and dropped.
+unsafe impl Sync for NetDeviceRef {}
+
+impl NetDeviceRef {
+    /// Takes over a reference that has no tracker. C: `netdev_tracker_alloc()`.
+    ///
+    /// # Safety
+    ///
+    /// The caller must own a reference to `dev` that was taken with
+    /// `dev_hold()`, and gives it away.
+    unsafe fn from_untracked(dev: NonNull<bindings::net_device>) -> Self {
+        // SAFETY: By the function's safety requirement.
+        unsafe { Self::track(dev, GFP_KERNEL) }
+    }
+
+    /// As [`Self::from_untracked`], with allocation flags for the tracker.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::from_untracked`].
+    unsafe fn track(dev: NonNull<bindings::net_device>, gfp: Flags) -> Self {
+        let mut tracker = bindings::netdevice_tracker::default();
+        // SAFETY: The device is valid; the tracker is new. Where the kernel has
+        // no reference tracker, this does nothing.
+        unsafe {
+            bindings::netdev_tracker_alloc(dev.as_ptr(), &raw mut tracker, crate::gfp::as_raw(gfp))
+        };
+        // INVARIANT: The caller's reference moves in. What C keeps is a pointer
+        // in the tracker, not one to it, so the tracker may move.
+        Self {
+            dev,
+            tracker: UnsafeCell::new(tracker),
+        }
+    }
+}
+
+impl Deref for NetDeviceRef {
+    type Target = NetDevice;
+
+    #[inline]
+    fn deref(&self) -> &NetDevice {
+        // SAFETY: By the type invariants.
+        unsafe { NetDevice::from_raw(self.dev.as_ptr()) }
+    }
+}
+
+impl Drop for NetDeviceRef {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants, with the tracker made for it.
+        unsafe { bindings::netdev_put(self.dev.as_ptr(), self.tracker.get()) };
+    }
+}
