@@ -24,7 +24,7 @@
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/qemu-ci/kernels/um-lib.sh"
 
-KERNEL=uml TIMEOUT=300 MEM=2G CPUS=2 RESULTS='' DMESG='' CHECK=0 APPEND='' BINDS=()
+KERNEL=uml TIMEOUT=300 MEM=2G CPUS=2 RESULTS='' DMESG='' CHECK=0 APPEND=() BINDS=()
 
 usage() {
 	sed -n '/^#   boot-uml/,/^$/p' "$0" | sed 's/^# \{0,1\}//'
@@ -41,7 +41,7 @@ while [ $# -gt 0 ]; do
 	--bind) BINDS+=("$(realpath "$2")"); shift ;;
 	--dmesg) DMESG=$2; shift ;;
 	--check-log) CHECK=1 ;;
-	--append) APPEND=$2; shift ;;
+	--append) read -ra APPEND <<<"$2"; shift ;;
 	--help) usage 0 ;;
 	--) shift; break ;;
 	*) usage ;;
@@ -143,7 +143,7 @@ EXTRA_BIND="${EXTRA_BIND:-} ${BINDS[*]} $RESULTS $KDIR" in_tools env TMPDIR=/dev
 	timeout -k 5 "$TIMEOUT" "$KDIR/build/linux" \
 	mem="$MEM" ncpus="$CPUS" seccomp=on root=/dev/root rootfstype=hostfs ro \
 	init="$RUN/init" console=tty1 con=null con0=null,fd:1 con1=null,fd:2 \
-	panic=-1 ignore_loglevel kunit.enable=1 $APPEND \
+	panic=-1 ignore_loglevel kunit.enable=1 "${APPEND[@]}" \
 	</dev/null 2>"$RUN/console" || rc=$?
 
 log=$RUN/out/dmesg

@@ -90,7 +90,7 @@ um_build() {
 			KCONFIG_ALLCONFIG="$dir/fragment" allnoconfig
 		missing=$(um_missing "$dir/fragment" "$dir/build/.config")
 		[ -z "$missing" ] ||
-			die "the $name kernel cannot be configured as asked; not taken: $(echo $missing)"
+			die "the $name kernel cannot be configured as asked; not taken: ${missing//$'\n'/ }"
 		touch "$dir/configured"
 	fi
 	say "$name kernel: build"

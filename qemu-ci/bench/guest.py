@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The part of `make bench` that runs inside the user-mode Linux guest.
+
+It takes the modules in turn, several rounds, measures each case and writes one
+line of JSON for each figure. A figure whose packets did not all arrive, whose
+flows are not all there or whose upcalls were lost is an error, not a figure.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+
+IN, OUT = "bench-in", "bench-out"
+PKTGEN = "/proc/net/pktgen"
+
+# Packets per measurement: about half a second each with the C module.
+PACKET_CASES = {
+    # name: (shape, burst, packets)
+    "one-burst32": ("one", 32, 1_600_000),
+    "one-burst1": ("one", 1, 800_000),
+    "masks32": ("masks32", 1, 300_000),
+    "masks256": ("masks256", 1, 120_000),
+}
+CONTROL_CASES = ("install", "delete", "dump", "dump-terse", "memory", "upcalls")
+UPCALLS = 40_000
+DUMPS = 3
+
+
+class Bench:
+    def __init__(self, args):
+        self.args = args
+        self.round = 0
+        self.module = ""
+
+    def run(self, *cmd):
+        p = subprocess.run(cmd, capture_output=True, text=True, timeout=120)
+        if p.returncode:
+            raise RuntimeError(f"{' '.join(cmd)}: {p.stderr.strip()}")
+        return p.stdout
+
+    def client(self, *cmd):
+        return json.loads(self.run(self.args.client, *cmd))
+
+    def record(self, case, value, unit):
+        line = json.dumps(
+            {
+                "round": self.round,
+                "module": self.module,
+                "case": case,
+                "value": value,
+                "unit": unit,
+            }
+        )
+        with open(self.args.out, "a", encoding="ascii") as f:
+            f.write(line + "\n")
+        print(
+            f"  round {self.round} {self.module:>5} {case:<12} {value:>14,.0f} {unit}", flush=True
+        )
+
+    # pktgen
+
+    def pktgen(self, file, *commands):
+        for c in commands:
+            with open(f"{PKTGEN}/{file}", "w", encoding="ascii") as f:
+                f.write(c + "\n")
+
+    def send(self, shape, burst, count):
+        """Inject `count` packets into IN; packets per second."""
+        self.pktgen("kpktgend_0", "rem_device_all", f"add_device {IN}")
+        self.pktgen(
+            IN,
+            "xmit_mode netif_receive",
+            f"count {count}",
+            f"burst {burst}",
+            "delay 0",
+            "pkt_size 64",
+            "dst_mac 02:00:00:00:00:02",
+            "src_mac 02:00:00:00:00:01",
+            "src_min 198.18.0.1",
+            "src_max 198.18.0.1",
+            "dst_min 198.19.0.1",
+            # pktgen leaves the upper end of a random range out.
+            "dst_max 198.19.0." + ("251" if shape == "masks256" else "1"),
+            "udp_src_min 1024",
+            "udp_src_max " + {"one": "1024", "masks32": "2048", "masks256": "1424"}[shape],
+            "udp_dst_min 9",
+            "udp_dst_max 9",
+            ("flag " if shape != "one" else "flag !") + "UDPSRC_RND",
+            ("flag " if shape == "masks256" else "flag !") + "IPDST_RND",
+        )
+        self.pktgen("pgctrl", "start")
+        with open(f"{PKTGEN}/{IN}", encoding="ascii") as f:
+            text = f.read()
+        m = re.search(r"Result: OK: (\d+)\(.*?\) usec, (\d+)", text)
+        if not m or int(m[2]) < count:
+            raise RuntimeError("pktgen did not send all: " + text[-300:])
+        return int(m[2]), int(m[2]) * 1e6 / int(m[1])
+
+    @staticmethod
+    def sent_out():
+        with open(f"/sys/class/net/{OUT}/statistics/tx_packets", encoding="ascii") as f:
+            return int(f.read())
+
+    def forward(self, case):
+        shape, burst, count = PACKET_CASES[case]
+        count = max(burst * 10, count // self.args.divide)
+        self.send(shape, burst, max(burst, count // 10 // burst * burst))
+        before = self.sent_out()
+        sent, pps = self.send(shape, burst, count)
+        arrived = self.sent_out() - before
+        if arrived != sent:
+            raise RuntimeError(f"{self.module} {case}: {sent} packets in, {arrived} out")
+        self.record(case, pps, "packets/s")
+
+    # memory
+
+    @staticmethod
+    def memory():
+        """Octets of slab, vmalloc and per-CPU memory, once RCU is quiet."""
+        time.sleep(0.3)
+        with open("/proc/meminfo", encoding="ascii") as f:
+            info = dict(re.findall(r"^(\w+): +(\d+) kB", f.read(), re.M))
+        return 1024 * sum(int(info[k]) for k in ("Slab", "VmallocUsed", "Percpu"))
+
+    # upcalls
+
+    def upcalls(self):
+        count = UPCALLS // self.args.divide
+        with subprocess.Popen(
+            [self.args.client, "upcalls", str(count)], stdout=subprocess.PIPE, text=True
+        ) as p:
+            if p.stdout.readline() != "ready\n":
+                raise RuntimeError("the reader of the upcalls did not start")
+            self.send("one", 1, count)
+            r = json.loads(p.stdout.readline())
+        lost = self.client("stats")["lost"]
+        if r["upcalls"] != count or lost:
+            raise RuntimeError(f"{self.module}: {count} misses, {r['upcalls']} read, {lost} lost")
+        self.record("upcalls", count / r["seconds"], "upcalls/s")
+
+    # one module
+
+    @contextlib.contextmanager
+    def loaded(self, path):
+        name = "openvswitch"
+        if self.module == "floor":
+            name = "floor"
+            self.run("insmod", path, f"in={IN}", f"out={OUT}")
+        elif path:
+            self.run("insmod", path)
+        else:
+            self.run("modprobe", name)
+        try:
+            yield
+        finally:
+            for _ in range(50):
+                if (
+                    subprocess.run(["rmmod", name], capture_output=True, check=False).returncode
+                    == 0
+                ):
+                    break
+                time.sleep(0.1)
+            else:
+                raise RuntimeError(f"{name} cannot be unloaded")
+
+    def flow_shape(self, shape, cases):
+        """Install the flows of `shape` in a new datapath and run its cases."""
+        wanted = [c for c in PACKET_CASES if PACKET_CASES[c][0] == shape and c in cases]
+        control = [c for c in CONTROL_CASES if c != "upcalls" and c in cases]
+        if shape != "masks256":
+            control = []
+        if not wanted and not control:
+            return
+        self.client("setup", IN, OUT)
+        before = self.memory() if "memory" in control else 0
+        r = self.client("install", shape)
+        n = r["flows"]
+        there = self.client("stats")["flows"]
+        if there != n:
+            raise RuntimeError(f"{self.module}: {n} flows installed, {there} there")
+        if "install" in control:
+            self.record("install", n / r["seconds"], "flows/s")
+        if "memory" in control:
+            self.record("memory", (self.memory() - before) / n, "octets/flow")
+        for case in wanted:
+            self.forward(case)
+        for case, arg in (("dump", []), ("dump-terse", ["terse"])):
+            if case not in control:
+                continue
+            rates = []
+            for _ in range(DUMPS):
+                r = self.client("dump", *arg)
+                if r["flows"] != n:
+                    raise RuntimeError(f"{self.module}: {n} flows, {r['flows']} dumped")
+                rates.append(n / r["seconds"])
+            self.record(case, statistics.median(rates), "flows/s")
+        if "delete" in control:
+            r = self.client("delete", shape)
+            there = self.client("stats")["flows"]
+            if there:
+                raise RuntimeError(f"{self.module}: {there} flows left after delete")
+            self.record("delete", n / r["seconds"], "flows/s")
+        self.client("teardown")
+
+    def measure(self, path, cases):
+        if self.module == "floor":
+            with self.loaded(path):
+                for case in PACKET_CASES:
+                    if case in cases:
+                        self.forward(case)
+            return
+        with self.loaded(path):
+            for shape in ("one", "masks32", "masks256"):
+                self.flow_shape(shape, cases)
+            if "upcalls" in cases:
+                self.client("setup", IN, OUT)
+                self.upcalls()
+                self.client("teardown")
+
+    def main(self):
+        self.run("modprobe", "pktgen")
+        self.run("modprobe", "dummy", "numdummies=0")
+        for dev in (IN, OUT):
+            self.run("ip", "link", "add", dev, "type", "dummy")
+            self.run("sysctl", "-qw", f"net.ipv6.conf.{dev}.disable_ipv6=1")
+            self.run("ip", "link", "set", dev, "up")
+        modules = [m.split("=", 1) for m in self.args.module]
+        cases = self.args.cases.split(",")
+        for r in range(self.args.rounds):
+            self.round = r + 1
+            # Another one first in each round, and every second round backwards.
+            turn = modules[r % len(modules) :] + modules[: r % len(modules)]
+            if r % 2:
+                turn.reverse()
+            for self.module, path in turn:
+                self.measure(path, cases)
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--client", required=True)
+    p.add_argument("--out", required=True)
+    p.add_argument("--rounds", type=int, required=True)
+    p.add_argument("--cases", required=True)
+    p.add_argument("--divide", type=int, default=1, help="fewer packets, for a quick look")
+    p.add_argument("module", nargs="+", help="NAME=PATH; no path is the kernel's own")
+    try:
+        Bench(p.parse_args()).main()
+    except (RuntimeError, OSError, subprocess.TimeoutExpired) as e:
+        sys.exit(f"bench: {e}\n" + os.popen("dmesg | tail -n 25").read())
+
+
+if __name__ == "__main__":
+    main()
