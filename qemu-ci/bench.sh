@@ -84,7 +84,7 @@ trap 'rm -rf "$RESULTS"' EXIT
 say "bench: $ROUNDS rounds of $MODULES"
 binds=()
 [ -z "$OURS" ] || binds=(--bind "$(dirname "$OURS")")
-"$TOP/qemu-ci/kernels/boot-uml.sh" --kernel uml --mem 2G --cpus 2 --timeout 900 \
+"$TOP/qemu-ci/kernels/boot-uml.sh" --kernel uml --mem 1G --cpus 2 --timeout 900 \
 	--results "$RESULTS" "${binds[@]}" --check-log -- \
 	python3 "$TOP/qemu-ci/bench/guest.py" --client "$WORK/ovsbench" \
 	--out "$RESULTS/lines" --rounds "$ROUNDS" --cases "$CASES" --divide "$DIVIDE" "${args[@]}"

@@ -7,7 +7,7 @@
 #
 #   --kernel NAME|DIR  uml (default), debug, or a folder made by um_build
 #   --timeout S        give up after S seconds (default 300; the status is 124)
-#   --mem SIZE         memory of the guest (default 2G)
+#   --mem SIZE         memory of the guest (default 1G, at most 1536M)
 #   --cpus N           processors of the guest (default 2)
 #   --results DIR      a folder that the guest may write (default: a new one)
 #   --bind DIR         another folder that the guest sees, at the same path
@@ -24,7 +24,7 @@
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/qemu-ci/kernels/um-lib.sh"
 
-KERNEL=uml TIMEOUT=300 MEM=2G CPUS=2 RESULTS='' DMESG='' CHECK=0 APPEND=() BINDS=()
+KERNEL=uml TIMEOUT=300 MEM=1G CPUS=2 RESULTS='' DMESG='' CHECK=0 APPEND=() BINDS=()
 
 usage() {
 	sed -n '/^#   boot-uml/,/^$/p' "$0" | sed 's/^# \{0,1\}//'
@@ -50,6 +50,12 @@ while [ $# -gt 0 ]; do
 done
 [ $# -gt 0 ] || usage
 need_root
+# Modules come after the memory, and must be within 2 GiB of the kernel.
+case $MEM in
+[0-9]*M) [ "${MEM%M}" -le 1536 ] || usage ;;
+1G) ;;
+*) usage ;;
+esac
 case $KERNEL in
 */*) KDIR=$KERNEL ;;
 *) KDIR=$(um_dir "$KERNEL") ;;
@@ -143,7 +149,7 @@ EXTRA_BIND="${EXTRA_BIND:-} ${BINDS[*]} $RESULTS $KDIR" in_tools env TMPDIR=/dev
 	timeout -k 5 "$TIMEOUT" "$KDIR/build/linux" \
 	mem="$MEM" ncpus="$CPUS" seccomp=on root=/dev/root rootfstype=hostfs ro \
 	init="$RUN/init" console=tty1 con=null con0=null,fd:1 con1=null,fd:2 \
-	panic=-1 ignore_loglevel kunit.enable=1 "${APPEND[@]}" \
+	ignore_loglevel kunit.enable=1 sysctl.kernel.panic_on_rcu_stall=1 "${APPEND[@]}" \
 	</dev/null 2>"$RUN/console" || rc=$?
 
 log=$RUN/out/dmesg

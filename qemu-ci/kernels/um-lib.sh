@@ -26,9 +26,13 @@ um_dir() {
 }
 
 # um_make_args NAME: the variables that every make of that kernel needs, the
-# makes of modules for it included. KASAN and Rust together need clang.
+# makes of modules for it included. KASAN and Rust together need clang. UML
+# compiles Rust as position-independent code and its module loader knows no
+# GOT: without direct access, a module that takes the address of a function of
+# the kernel would not load ("Unknown rela relocation: 9").
 um_make_args() {
 	printf 'ARCH=um\nKBUILD_BUILD_USER=ovs\nKBUILD_BUILD_HOST=localhost\n'
+	printf 'RUSTFLAGS_MODULE=-Zdirect-access-external-data=yes\n'
 	case $1 in
 	debug) printf 'LLVM=-19\n' ;;
 	*) printf 'CC=gcc-14\nHOSTCC=gcc-14\n' ;;
