@@ -6,10 +6,16 @@
 
 use kernel::prelude::*;
 
+use kernel_ext::sync::rcu::BarrierOnDrop;
+
 mod actions;
 mod datapath;
 mod flow;
 mod flow_table;
+
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../kunit/flow_table.rs"]
+mod kunit_flow_table;
 
 module! {
     type: OvsModule,
@@ -27,11 +33,18 @@ module! {
     ],
 }
 
-struct OvsModule;
+/// All that the module has registered. Fields are dropped in their order, so
+/// what uses something stands before it.
+struct OvsModule {
+    /// Nothing may still be waiting for a grace period when the code goes away.
+    _barrier: BarrierOnDrop,
+}
 
 impl kernel::Module for OvsModule {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         pr_info!("Open vSwitch switching datapath\n");
-        Ok(OvsModule)
+        Ok(OvsModule {
+            _barrier: BarrierOnDrop,
+        })
     }
 }

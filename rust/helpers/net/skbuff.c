@@ -99,3 +99,9 @@ __rust_helper void rust_helper_skb_clear_tstamp(struct sk_buff *skb)
 {
 	skb_clear_tstamp(skb);
 }
+
+/* A macro or an inline without CONFIG_TRACEPOINTS. */
+__rust_helper void rust_helper_ovs_consume_skb(struct sk_buff *skb)
+{
+	consume_skb(skb);
+}

@@ -234,6 +234,7 @@ impl MulticastGroup {
     }
 }
 
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[kernel::macros::kunit_tests(rust_net_genetlink)]
 mod tests {
     use super::*;
@@ -247,8 +248,8 @@ mod tests {
                     ..Default::default()
                 };
 
-                assert_eq!(family.netnsok() != 0, netnsok);
-                assert_eq!(family.parallel_ops() != 0, parallel_ops);
+                assert_eq!((family.netnsok() != 0), netnsok);
+                assert_eq!((family.parallel_ops() != 0), parallel_ops);
             }
         }
     }

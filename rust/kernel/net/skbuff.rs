@@ -136,7 +136,7 @@ impl SkBuff {
     #[inline]
     pub fn consume(self) {
         // SAFETY: `self` is given away.
-        unsafe { bindings::consume_skb(self.into_raw()) };
+        unsafe { bindings::ovs_consume_skb(self.into_raw()) };
     }
 
     /// The length of the packet in bytes. C: `skb->len`.

@@ -371,3 +371,16 @@ impl<T: Send + Sync + 'static> Drop for RcuSlot<T> {
         self.replace(None);
     }
 }
+
+/// Waits, when it is dropped, until every [`RcuArc`] that went away before is
+/// freed.
+///
+/// As the last field of a module's structure it keeps the module's code in
+/// memory for as long as callbacks need it.
+pub struct BarrierOnDrop;
+
+impl Drop for BarrierOnDrop {
+    fn drop(&mut self) {
+        rcu::rcu_barrier();
+    }
+}

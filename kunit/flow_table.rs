@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The flow table: insertion, lookup, removal, growth, many masks.
+
+use kernel::prelude::*;
+
+#[kunit_tests(openvswitch_flow_table)]
+mod tests {
+    use super::*;
+
+    use zerocopy::network_endian::U32 as Be32;
+
+    use kernel_ext::sync::{
+        bh::BhGuard,
+        rcu::RcuArc, //
+    };
+
+    use crate::{
+        actions::SwFlowActions,
+        datapath::state::ovs_lock,
+        flow::{
+            key::SwFlowKey,
+            SwFlowId, //
+        },
+        flow_table::FlowTable, //
+    };
+
+    fn no_actions() -> Result<RcuArc<SwFlowActions>> {
+        let actions = SwFlowActions {
+            orig_len: 0,
+            list: KVec::new(),
+        };
+        Ok(RcuArc::new(actions, GFP_KERNEL)?)
+    }
+
+    /// A key that differs with `i` in its addresses and with `port` in its port.
+    fn key(i: u32, port: u16) -> SwFlowKey {
+        let mut key = SwFlowKey::zeroed();
+        key.in_port = 1;
+        key.eth_type = 0x0800.into();
+        key.ipv4_src = Be32::new(i);
+        key.ipv4_dst = Be32::new(0x0a00_0001);
+        key.tp_src = port.into();
+        key
+    }
+
+    /// A mask of port, type and the upper `bits` bits of the source address.
+    fn mask(bits: u32) -> SwFlowKey {
+        let mut mask = SwFlowKey::zeroed();
+        mask.in_port = 0xffff;
+        mask.eth_type = 0xffff.into();
+        mask.ipv4_src = Be32::new(u32::MAX.checked_shl(32 - bits).unwrap_or(0));
+        mask
+    }
+
+    fn ufid(i: u32) -> Result<SwFlowId> {
+        SwFlowId::ufid(&u128::from(i).to_ne_bytes()).ok_or(EINVAL)
+    }
+
+    /// The number in the UFID of the flow that a packet with this key matches.
+    fn finds(table: &FlowTable, key: &SwFlowKey) -> Option<u32> {
+        let guard = BhGuard::new();
+        let flow = table.lookup(guard.proof(), key).flow?;
+        Some(u32::from_ne_bytes(*flow.id().as_ufid()?.first_chunk()?))
+    }
+
+    fn num_masks(table: &FlowTable) -> u32 {
+        let guard = kernel::sync::rcu::read_lock();
+        table.num_masks((&guard).into())
+    }
+
+    #[test]
+    fn a_flow_is_found_under_its_mask_and_no_other() -> Result {
+        let table = FlowTable::new()?;
+        let lock = ovs_lock();
+        table.insert(&lock, &key(0xc0a8_0101, 5), &mask(24), ufid(7)?, no_actions()?)?;
+        assert_eq!(finds(&table, &key(0xc0a8_0199, 9)), Some(7));
+        assert_eq!(finds(&table, &key(0xc0a8_0201, 5)), None);
+        let mut other_port = key(0xc0a8_0101, 5);
+        other_port.in_port = 2;
+        assert_eq!(finds(&table, &other_port), None);
+        table.flush(&lock);
+        Ok(())
+    }
+
+    #[test]
+    fn the_masked_key_comes_back_whole() -> Result {
+        let table = FlowTable::new()?;
+        let lock = ovs_lock();
+        let mut full = SwFlowKey::zeroed();
+        for (i, word) in full.words_mut().iter_mut().enumerate() {
+            *word = 0x0101_0101_0101_0101u64.wrapping_mul(i as u64 + 1);
+        }
+        let mut all = SwFlowKey::zeroed();
+        for word in all.words_mut() {
+            *word = u64::MAX;
+        }
+        let flow = table.insert(&lock, &full, &all, ufid(1)?, no_actions()?)?;
+        assert!(flow.key() == full);
+        let flow = table.insert(&lock, &key(0xc0a8_0101, 5), &mask(8), ufid(2)?, no_actions()?)?;
+        let mut want = key(0xc000_0000, 0);
+        want.ipv4_dst = Be32::new(0);
+        assert!(flow.key() == want);
+        table.flush(&lock);
+        Ok(())
+    }
+
+    #[test]
+    fn thousands_of_flows_survive_growth_and_removal() -> Result {
+        const N: u32 = 5000;
+        let table = FlowTable::new()?;
+        let lock = ovs_lock();
+        let wrong = |want: fn(u32) -> Option<u32>| {
+            (0..N)
+                .filter(|&i| finds(&table, &key(i, 1)) != want(i))
+                .count()
+        };
+        for i in 0..N {
+            table.insert(&lock, &key(i, 0), &mask(32), ufid(i)?, no_actions()?)?;
+        }
+        assert_eq!(table.count(), N);
+        assert_eq!(num_masks(&table), 1);
+        assert_eq!(wrong(Some), 0);
+
+        for i in (0..N).step_by(2) {
+            let flow = table.lookup_id(&lock, &ufid(i)?).ok_or(ENOENT)?;
+            table.remove(&lock, &flow);
+        }
+        assert_eq!(table.count(), N / 2);
+        assert_eq!(wrong(|i| (i % 2 == 1).then_some(i)), 0);
+
+        // The places that became free are used again.
+        for i in (0..N).step_by(2) {
+            table.insert(&lock, &key(i, 0), &mask(32), ufid(i)?, no_actions()?)?;
+        }
+        assert_eq!(wrong(Some), 0);
+        table.flush(&lock);
+        assert_eq!(table.count(), 0);
+        assert_eq!(wrong(|_| None), 0);
+        assert_eq!(num_masks(&table), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn many_masks_and_the_cache_agree() -> Result {
+        const MASKS: u32 = 600;
+        let table = FlowTable::new()?;
+        let lock = ovs_lock();
+        for i in 0..MASKS {
+            // A mask of its own for each flow, by bits of a field that is zero.
+            let mut mask = mask(32);
+            mask.skb_mark = i + 1;
+            table.insert(&lock, &key(i, 0), &mask, ufid(i)?, no_actions()?)?;
+        }
+        assert_eq!(num_masks(&table), MASKS);
+        // Twice: the second time with a warm cache; and with other cache sizes.
+        for size in [256, 1, 0, 4096] {
+            table.masks_cache_resize(size)?;
+            for _ in 0..2 {
+                let wrong = (0..MASKS)
+                    .filter(|&i| finds(&table, &key(i, i as u16)) != Some(i))
+                    .count();
+                assert_eq!(wrong, 0);
+            }
+        }
+        assert!(table.masks_cache_resize(3).is_err());
+
+        // Every mask goes with its last flow.
+        for i in 0..MASKS {
+            let flow = table.lookup_id(&lock, &ufid(i)?).ok_or(ENOENT)?;
+            table.remove(&lock, &flow);
+        }
+        assert_eq!(num_masks(&table), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn ufids_of_every_size_are_distinct() -> Result {
+        let table = FlowTable::new()?;
+        let lock = ovs_lock();
+        let bytes = [0u8; 16];
+        let id = |len: u32| {
+            let bytes = bytes.get(..len as usize).ok_or(EINVAL)?;
+            SwFlowId::ufid(bytes).ok_or(EINVAL)
+        };
+        for len in 1..=16 {
+            table.insert(&lock, &key(len, 0), &mask(32), id(len)?, no_actions()?)?;
+        }
+        for len in 1..=16 {
+            let flow = table.lookup_id(&lock, &id(len)?).ok_or(ENOENT)?;
+            assert_eq!(flow.key().ipv4_src.get(), len);
+        }
+        assert!(SwFlowId::ufid(&[]).is_none());
+        assert!(SwFlowId::ufid(&[0; 17]).is_none());
+        table.flush(&lock);
+        Ok(())
+    }
+
+    #[test]
+    fn statistics_add_up_and_clear() -> Result {
+        let table = FlowTable::new()?;
+        let lock = ovs_lock();
+        let flow = table.insert(&lock, &key(1, 0), &mask(32), ufid(1)?, no_actions()?)?;
+        let guard = BhGuard::new();
+        for _ in 0..10 {
+            flow.stats.update(guard.proof(), 100, 0x0200u16.to_be());
+        }
+        drop(guard);
+        let sum = flow.stats.get();
+        assert_eq!((sum.packets, sum.bytes), (10, 1000));
+        assert_eq!(sum.tcp_flags, 0x0200u16.to_be());
+        assert!(sum.used != 0);
+        flow.stats.clear();
+        let sum = flow.stats.get();
+        assert_eq!((sum.packets, sum.bytes, sum.used, sum.tcp_flags), (0, 0, 0, 0));
+        table.flush(&lock);
+        Ok(())
+    }
+}
