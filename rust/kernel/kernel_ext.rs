@@ -48,3 +48,4 @@ pub mod percpu;
 pub mod rcu_table;
 pub mod sync;
 pub mod time;
+pub mod workqueue;

@@ -8,6 +8,7 @@ pub mod namespace;
 pub mod netdevice;
 pub mod netlink;
 pub mod notifier;
+pub mod ratelimit;
 pub mod rtnetlink;
 pub mod rx_handler;
 pub mod skbuff;

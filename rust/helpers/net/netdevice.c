@@ -47,11 +47,6 @@ __rust_helper void rust_helper_netif_stop_queue(struct net_device *dev)
 	netif_stop_queue(dev);
 }
 
-__rust_helper bool rust_helper_netif_carrier_ok(const struct net_device *dev)
-{
-	return netif_carrier_ok(dev);
-}
-
 __rust_helper void rust_helper_dev_stats_inc_tx_errors(struct net_device *dev)
 {
 	DEV_STATS_INC(dev, tx_errors);

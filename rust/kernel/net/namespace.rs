@@ -84,6 +84,32 @@ impl Net {
         unsafe { bindings::peernet2id_alloc(self.as_raw(), peer.as_raw(), crate::gfp::as_raw(gfp)) }
     }
 
+    /// Calls `f` with each namespace until it gives something, and gives that.
+    ///
+    /// `f` runs with the lock of the list of namespaces held for reading; it
+    /// may sleep, but must not take the rtnl lock. C: `for_each_net()` between
+    /// `down_read(&net_rwsem)` and `up_read(&net_rwsem)`.
+    pub fn find_map<R>(mut f: impl FnMut(&Net) -> Option<R>) -> Option<R> {
+        let head = &raw mut bindings::net_namespace_list;
+        let mut found = None;
+        // SAFETY: The lock is static and initialised; it may be waited for,
+        // which callers know.
+        unsafe { bindings::down_read(&raw mut bindings::net_rwsem) };
+        // SAFETY: The lock is held, so the list does not change.
+        let mut entry = unsafe { (*head).next };
+        while entry != head && found.is_none() {
+            // SAFETY: Every entry of the list is the `list` of a namespace,
+            // which is taken off the list before it is torn down.
+            let net = unsafe { Net::from_raw(kernel::container_of!(entry, bindings::net, list)) };
+            found = f(net);
+            // SAFETY: As above.
+            entry = unsafe { (*entry).next };
+        }
+        // SAFETY: The lock was taken above.
+        unsafe { bindings::up_read(&raw mut bindings::net_rwsem) };
+        found
+    }
+
     /// A pointer to keep.
     #[inline]
     pub fn handle(&self) -> NetHandle {

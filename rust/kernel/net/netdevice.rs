@@ -166,6 +166,19 @@ impl NetDevice {
         self.flags() & IFF_UP != 0
     }
 
+    /// Whether the device is up, as the packet path sees it.
+    /// C: `netif_running()`.
+    #[inline]
+    pub fn is_running(&self) -> bool {
+        read_field!(self, state) >> bindings::netdev_state_t___LINK_STATE_START & 1 != 0
+    }
+
+    /// Whether the device has a carrier. C: `netif_carrier_ok()`.
+    #[inline]
+    pub fn carrier_ok(&self) -> bool {
+        read_field!(self, state) >> bindings::netdev_state_t___LINK_STATE_NOCARRIER & 1 == 0
+    }
+
     /// `ARPHRD_*`. C: `dev->type`.
     #[inline]
     pub fn type_(&self) -> u16 {

@@ -101,12 +101,6 @@ impl NetDevice {
         unsafe { bindings::netif_stop_queue(self.as_ptr()) };
     }
 
-    /// Whether the device has a carrier. C: `netif_carrier_ok()`.
-    pub fn carrier_ok(&self) -> bool {
-        // SAFETY: The device is valid by the type invariants.
-        unsafe { bindings::netif_carrier_ok(self.as_ptr()) }
-    }
-
     /// `IF_OPER_*`. C: `dev->operstate`.
     pub fn operstate(&self) -> u32 {
         read_field!(self, operstate)

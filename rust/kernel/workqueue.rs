@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A work item in a `static`.
+//!
+//! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
+
+use core::{
+    pin::Pin,
+    sync::atomic::{
+        AtomicBool,
+        Ordering, //
+    },
+};
+
+use kernel::{
+    prelude::*,
+    str::CStrExt,
+    sync::LockClassKey,
+    types::Opaque, //
+};
+
+use crate::bindings;
+
+/// A function to be run in process context, once for any number of requests
+/// that come before it begins.
+///
+/// # Invariants
+///
+/// `work` is initialised while `ready` is set, and never moves.
+pub struct StaticWork {
+    work: Opaque<bindings::work_struct>,
+    ready: AtomicBool,
+    func: fn(),
+    name: &'static CStr,
+    key: Pin<&'static LockClassKey>,
+}
+
+// SAFETY: Work items may be queued from any thread.
+unsafe impl Sync for StaticWork {}
+
+impl StaticWork {
+    /// A work item that cannot be queued yet.
+    pub const fn new(
+        func: fn(),
+        name: &'static CStr,
+        key: Pin<&'static LockClassKey>,
+    ) -> Self {
+        Self {
+            work: Opaque::uninit(),
+            ready: AtomicBool::new(false),
+            func,
+            name,
+            key,
+        }
+    }
+
+    /// Makes the work item ready to be queued, for as long as what comes back
+    /// lives. `EBUSY` if it is so already. C: `INIT_WORK()`.
+    pub fn enable(&'static self) -> Result<StaticWorkGuard> {
+        if self.ready.load(Ordering::Acquire) {
+            return Err(EBUSY);
+        }
+        // SAFETY: Nothing uses the item before the flag is set, and after it
+        // was cleared it was waited for; name and key are static.
+        unsafe {
+            bindings::init_work_with_key(
+                self.work.get(),
+                Some(Self::run),
+                false,
+                self.name.as_char_ptr(),
+                self.key.as_ptr(),
+            )
+        };
+        // INVARIANT: Initialised above.
+        self.ready.store(true, Ordering::Release);
+        Ok(StaticWorkGuard(self))
+    }
+
+    /// Has the function run soon. C: `queue_work(system_percpu_wq, …)`.
+    ///
+    /// From any context. Does nothing if it is queued already, or not enabled.
+    pub fn queue(&'static self) {
+        if !self.ready.load(Ordering::Acquire) {
+            return;
+        }
+        // SAFETY: By the type invariants the item is initialised; the queue is
+        // there for as long as the kernel runs.
+        unsafe {
+            bindings::queue_work_on(
+                bindings::wq_misc_consts_WORK_CPU_UNBOUND as _,
+                bindings::system_percpu_wq,
+                self.work.get(),
+            )
+        };
+    }
+
+    unsafe extern "C" fn run(work: *mut bindings::work_struct) {
+        // SAFETY: C calls this with the `work` of an item that is static.
+        let this = unsafe {
+            &*kernel::container_of!(
+                work.cast::<Opaque<bindings::work_struct>>(),
+                StaticWork,
+                work
+            )
+        };
+        (this.func)();
+    }
+}
+
+/// The work item can be queued for as long as this lives.
+///
+/// Dropping it takes the item off the queue, or waits until it has run. It may
+/// sleep.
+pub struct StaticWorkGuard(&'static StaticWork);
+
+impl Drop for StaticWorkGuard {
+    fn drop(&mut self) {
+        // SAFETY: It is initialised. From here on, queueing it does nothing,
+        // even where the flag was looked at before it is cleared.
+        unsafe { bindings::disable_work_sync(self.0.work.get()) };
+        self.0.ready.store(false, Ordering::Release);
+    }
+}
