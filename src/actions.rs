@@ -86,9 +86,8 @@ pub(crate) struct UserspaceAction {
 pub(crate) struct SampleAction {
     /// Out of `u32::MAX`, what share of packets.
     pub(crate) probability: u32,
-    /// The nested list may change the key or the packet, so it has to run on a
-    /// copy of both unless it is the last action. C: `struct sample_arg.exec`
-    /// is this, negated.
+    /// The list can run in place: nothing follows it, or it does not change the
+    /// packet's key. C: `struct sample_arg.exec`.
     pub(crate) exec: bool,
     /// What is done.
     pub(crate) actions: ActionList,
@@ -96,7 +95,8 @@ pub(crate) struct SampleAction {
 
 /// `OVS_ACTION_ATTR_CLONE`.
 pub(crate) struct CloneAction {
-    /// C's internal `OVS_CLONE_ATTR_EXEC`: the list needs no copy of the key.
+    /// The list can run in place: nothing follows it, or it does not change the
+    /// packet's key. C: the internal `OVS_CLONE_ATTR_EXEC`.
     pub(crate) exec: bool,
     /// What is done.
     pub(crate) actions: ActionList,
@@ -108,6 +108,9 @@ pub(crate) struct SetAction {
     pub(crate) field: SetField,
     /// It came as SET (C: `OVS_ACTION_ATTR_SET_TO_MASKED`) and is dumped so.
     pub(crate) from_set: bool,
+    /// The payload as it came, where a dump could not make it from the field: a
+    /// masked one may be a byte too long, or have flags in its type.
+    pub(crate) as_came: Option<KVec<u8>>,
 }
 
 /// The field of a set action: value and mask, in the order of the userspace

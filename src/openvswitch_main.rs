@@ -11,6 +11,7 @@ use kernel_ext::sync::rcu::BarrierOnDrop;
 mod actions;
 mod datapath;
 mod flow;
+mod flow_netlink;
 mod flow_table;
 
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]

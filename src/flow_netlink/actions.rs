@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Actions from netlink: checked against the flow's key and copied to the form
+//! that packets run.
+
+use super::{
+    set::SetContext,
+    uapi::*, //
+};
+use crate::{
+    actions::{
+        Action,
+        ActionList,
+        CloneAction,
+        SampleAction,
+        SwFlowActions,
+        UserspaceAction, //
+    },
+    flow::key::{
+        SwFlowKey,
+        MAC_PROTO_ETHERNET,
+        MAC_PROTO_NONE, //
+    },
+};
+use kernel::prelude::*;
+use kernel_ext::net::netlink::{
+    attr::{
+        nla_total_size,
+        NLA_HDRLEN, //
+    },
+    policy::nla_parse,
+    AttrIter,
+    NlaPolicy,
+    Nlattr,
+    Validation, //
+};
+use zerocopy::FromBytes;
+
+/// How deep actions nest at most below the outermost list.
+const OVS_COPY_ACTIONS_MAX_DEPTH: u32 = 16;
+
+/// The length of an Ethernet header.
+const ETH_HLEN: u32 = 14;
+
+/// What C's copy of a clone has before its actions: `OVS_CLONE_ATTR_EXEC`.
+const CLONE_OVERHEAD: usize = nla_total_size(size_of::<u32>());
+
+/// What C's copy of a sample has before its actions: `OVS_SAMPLE_ATTR_ARG`
+/// with a `struct sample_arg`.
+const SAMPLE_OVERHEAD: usize = nla_total_size(8);
+
+/// Whether these actions may change the packet's key, or use up the packet: all
+/// but a few.
+///
+/// C: `actions_may_change_flow()`.
+fn actions_may_change_flow(mut actions: AttrIter<'_>) -> bool {
+    actions.any(|action| {
+        !matches!(
+            action.ty(),
+            OVS_ACTION_ATTR_OUTPUT
+                | OVS_ACTION_ATTR_RECIRC
+                | OVS_ACTION_ATTR_TRUNC
+                | OVS_ACTION_ATTR_USERSPACE
+                | OVS_ACTION_ATTR_DROP
+        )
+    })
+}
+
+/// How long an action's payload has to be: this many bytes, or any number.
+/// What is not here is refused as a type past the last one is.
+///
+/// C: `action_lens`.
+const fn action_len(ty: u16) -> Option<Option<usize>> {
+    Some(match ty {
+        OVS_ACTION_ATTR_OUTPUT | OVS_ACTION_ATTR_RECIRC | OVS_ACTION_ATTR_DROP => Some(4),
+        OVS_ACTION_ATTR_TRUNC => Some(size_of::<kernel_ext::uapi::ovs_action_trunc>()),
+        OVS_ACTION_ATTR_HASH => Some(size_of::<kernel_ext::uapi::ovs_action_hash>()),
+        OVS_ACTION_ATTR_PUSH_VLAN => Some(size_of::<OvsActionPushVlan>()),
+        OVS_ACTION_ATTR_PUSH_ETH => Some(size_of::<OvsActionPushEth>()),
+        OVS_ACTION_ATTR_POP_VLAN | OVS_ACTION_ATTR_POP_ETH => Some(0),
+        OVS_ACTION_ATTR_USERSPACE
+        | OVS_ACTION_ATTR_SET
+        | OVS_ACTION_ATTR_SET_MASKED
+        | OVS_ACTION_ATTR_SAMPLE
+        | OVS_ACTION_ATTR_CLONE => None,
+        _ => return None,
+    })
+}
+
+/// A list that was copied, and how long C's copy of it would be: a nested one
+/// that an attribute cannot hold is refused.
+struct Copied {
+    list: ActionList,
+    kernel_len: usize,
+}
+
+impl Copied {
+    /// Adds an action whose payload has this length in C's copy.
+    fn push(&mut self, action: Action, payload_len: usize) -> Result {
+        self.list.push(action, GFP_KERNEL)?;
+        self.kernel_len = self.kernel_len.saturating_add(nla_total_size(payload_len));
+        Ok(())
+    }
+
+    /// The payload's length in C's copy of an action with these nested actions
+    /// after `overhead` bytes. Fails with `EMSGSIZE` if an attribute cannot
+    /// hold that.
+    ///
+    /// C: `add_nested_action_end()`.
+    fn nested_len(&self, overhead: usize) -> Result<usize> {
+        let payload_len = self.kernel_len.saturating_add(overhead);
+        match u16::try_from(payload_len.saturating_add(NLA_HDRLEN)) {
+            Ok(_) => Ok(payload_len),
+            Err(_) => Err(EMSGSIZE),
+        }
+    }
+}
+
+/// What is known about the packet as actions change it.
+#[derive(Clone, Copy)]
+struct Copier<'a> {
+    /// The flow's masked key.
+    key: &'a SwFlowKey,
+    /// Ethernet type, host byte order.
+    eth_type: u16,
+    /// Outermost VLAN tag, 0 for none. Host byte order.
+    vlan_tci: u16,
+    depth: u32,
+}
+
+impl Copier<'_> {
+    /// Copies a list of actions that is nested in another.
+    fn copy_nested(&self, actions: AttrIter<'_>) -> Result<Copied> {
+        let nested = Self {
+            depth: self.depth.saturating_add(1),
+            ..*self
+        };
+        nested.copy_actions(actions)
+    }
+
+    /// C: `validate_and_copy_sample()`.
+    fn sample(&self, action: Nlattr<'_>, last: bool) -> Result<(SampleAction, usize)> {
+        let mut probability = None;
+        let mut actions = None;
+        let mut attrs = action.nested();
+        for a in attrs.by_ref() {
+            let seen = match a.ty() {
+                OVS_SAMPLE_ATTR_PROBABILITY => probability.replace(a),
+                OVS_SAMPLE_ATTR_ACTIONS => actions.replace(a),
+                _ => return Err(EINVAL),
+            };
+            if seen.is_some() {
+                return Err(EINVAL);
+            }
+        }
+        if attrs.remaining() != 0 {
+            return Err(EINVAL);
+        }
+
+        let probability = probability.ok_or(EINVAL)?;
+        if probability.len() != size_of::<u32>() {
+            return Err(EINVAL);
+        }
+        let actions = actions.ok_or(EINVAL)?;
+        if !actions.is_empty() && actions.len() < NLA_HDRLEN {
+            return Err(EINVAL);
+        }
+
+        let copied = self.copy_nested(actions.nested())?;
+        let kernel_len = copied.nested_len(SAMPLE_OVERHEAD)?;
+        let sample = SampleAction {
+            probability: probability.get_u32().ok_or(EINVAL)?,
+            exec: last || !actions_may_change_flow(actions.nested()),
+            actions: copied.list,
+        };
+        Ok((sample, kernel_len))
+    }
+
+    /// C: `validate_and_copy_clone()`.
+    fn clone_action(&self, action: Nlattr<'_>, last: bool) -> Result<(CloneAction, usize)> {
+        if !action.is_empty() && action.len() < NLA_HDRLEN {
+            return Err(EINVAL);
+        }
+        let copied = self.copy_nested(action.nested())?;
+        let kernel_len = copied.nested_len(CLONE_OVERHEAD)?;
+        let clone = CloneAction {
+            exec: last || !actions_may_change_flow(action.nested()),
+            actions: copied.list,
+        };
+        Ok((clone, kernel_len))
+    }
+
+    /// Checks and copies a list of actions.
+    ///
+    /// C: `__ovs_nla_copy_actions()`.
+    fn copy_actions(mut self, mut actions: AttrIter<'_>) -> Result<Copied> {
+        // C takes this from the key even where actions before a nested list
+        // changed it.
+        let mut mac_proto = self.key.mac_proto();
+
+        let mut copied = Copied {
+            list: ActionList::new(),
+            kernel_len: 0,
+        };
+
+        if self.depth > OVS_COPY_ACTIONS_MAX_DEPTH {
+            return Err(EOVERFLOW);
+        }
+
+        while let Some(a) = actions.next() {
+            let ty = a.ty();
+            match action_len(ty) {
+                None => return Err(EINVAL),
+                Some(Some(len)) if len != a.len() => return Err(EINVAL),
+                Some(_) => (),
+            }
+
+            let mut payload_len = a.len();
+            let action = match ty {
+                OVS_ACTION_ATTR_OUTPUT => {
+                    let port = a.get_u32().ok_or(EINVAL)?;
+                    if port >= u32::from(DP_MAX_PORTS) {
+                        return Err(EINVAL);
+                    }
+                    Action::Output(port)
+                }
+
+                OVS_ACTION_ATTR_USERSPACE => {
+                    Action::Userspace(KBox::new(userspace(a)?, GFP_KERNEL)?)
+                }
+
+                OVS_ACTION_ATTR_TRUNC => {
+                    let max_len = a.get_u32().ok_or(EINVAL)?;
+                    if max_len < ETH_HLEN {
+                        return Err(EINVAL);
+                    }
+                    Action::Trunc(max_len)
+                }
+
+                OVS_ACTION_ATTR_HASH => {
+                    let &[alg, basis] = <[u32; 2]>::read_from_bytes(a.payload())
+                        .as_ref()
+                        .map_err(|_| EINVAL)?;
+                    if alg > kernel_ext::uapi::ovs_hash_alg_OVS_HASH_ALG_SYM_L4 {
+                        return Err(EINVAL);
+                    }
+                    Action::Hash { alg, basis }
+                }
+
+                OVS_ACTION_ATTR_POP_VLAN => {
+                    if mac_proto != MAC_PROTO_ETHERNET {
+                        return Err(EINVAL);
+                    }
+                    self.vlan_tci = 0;
+                    Action::PopVlan
+                }
+
+                OVS_ACTION_ATTR_PUSH_VLAN => {
+                    if mac_proto != MAC_PROTO_ETHERNET {
+                        return Err(EINVAL);
+                    }
+                    let vlan =
+                        OvsActionPushVlan::ref_from_bytes(a.payload()).map_err(|_| EINVAL)?;
+                    if !eth_type_vlan(vlan.vlan_tpid.get())
+                        || vlan.vlan_tci.get() & VLAN_CFI_MASK == 0
+                    {
+                        return Err(EINVAL);
+                    }
+                    self.vlan_tci = vlan.vlan_tci.get();
+                    Action::PushVlan {
+                        tpid: vlan.vlan_tpid,
+                        tci: vlan.vlan_tci,
+                    }
+                }
+
+                OVS_ACTION_ATTR_RECIRC => Action::Recirc(a.get_u32().ok_or(EINVAL)?),
+
+                OVS_ACTION_ATTR_SET | OVS_ACTION_ATTR_SET_MASKED => {
+                    let context = SetContext {
+                        key: self.key,
+                        mac_proto,
+                        eth_type: self.eth_type,
+                    };
+                    let (set, len) = context.validate_set(a, ty == OVS_ACTION_ATTR_SET_MASKED)?;
+                    payload_len = len;
+                    Action::Set(KBox::new(set, GFP_KERNEL)?)
+                }
+
+                OVS_ACTION_ATTR_SAMPLE => {
+                    let (sample, len) = self.sample(a, actions.is_last(&a))?;
+                    payload_len = len;
+                    Action::Sample(KBox::new(sample, GFP_KERNEL)?)
+                }
+
+                OVS_ACTION_ATTR_CLONE => {
+                    let (clone, len) = self.clone_action(a, actions.is_last(&a))?;
+                    payload_len = len;
+                    Action::Clone(KBox::new(clone, GFP_KERNEL)?)
+                }
+
+                OVS_ACTION_ATTR_PUSH_ETH => {
+                    // Disallow pushing an Ethernet header if one is already
+                    // present.
+                    if mac_proto != MAC_PROTO_NONE {
+                        return Err(EINVAL);
+                    }
+                    mac_proto = MAC_PROTO_ETHERNET;
+                    let OvsActionPushEth { addresses } =
+                        OvsActionPushEth::ref_from_bytes(a.payload()).map_err(|_| EINVAL)?;
+                    Action::PushEth {
+                        src: addresses.eth_src,
+                        dst: addresses.eth_dst,
+                    }
+                }
+
+                OVS_ACTION_ATTR_POP_ETH => {
+                    if mac_proto != MAC_PROTO_ETHERNET || self.vlan_tci & VLAN_CFI_MASK != 0 {
+                        return Err(EINVAL);
+                    }
+                    mac_proto = MAC_PROTO_NONE;
+                    Action::PopEth
+                }
+
+                OVS_ACTION_ATTR_DROP => {
+                    if !actions.is_last(&a) {
+                        return Err(EINVAL);
+                    }
+                    Action::Drop(a.get_u32().ok_or(EINVAL)?)
+                }
+
+                _ => return Err(EINVAL),
+            };
+            copied.push(action, payload_len)?;
+        }
+
+        if actions.remaining() > 0 {
+            return Err(EINVAL);
+        }
+        Ok(copied)
+    }
+}
+
+/// Checks and copies an action that sends to userspace.
+///
+/// C: `validate_userspace()`.
+fn userspace(action: Nlattr<'_>) -> Result<UserspaceAction> {
+    const COUNT: usize = OVS_USERSPACE_ATTR_COUNT as usize;
+    static POLICY: [NlaPolicy; COUNT] = {
+        let mut policy = [const { NlaPolicy::unspec(0) }; COUNT];
+        policy[OVS_USERSPACE_ATTR_PID as usize] = NlaPolicy::u32();
+        policy[OVS_USERSPACE_ATTR_EGRESS_TUN_PORT as usize] = NlaPolicy::u32();
+        policy
+    };
+
+    let attrs = nla_parse(action.payload(), &POLICY, Validation::DeprecatedStrict)?;
+    let attr = |ty: u16| attrs.get(usize::from(ty)).copied().flatten();
+    let copy = |bytes: &[u8]| -> Result<KVec<u8>> {
+        let mut copy = KVec::new();
+        copy.extend_from_slice(bytes, GFP_KERNEL)?;
+        Ok(copy)
+    };
+
+    let pid = attr(OVS_USERSPACE_ATTR_PID)
+        .and_then(|attr| attr.get_u32())
+        .filter(|&pid| pid != 0)
+        .ok_or(EINVAL)?;
+    Ok(UserspaceAction {
+        pid,
+        userdata: match attr(OVS_USERSPACE_ATTR_USERDATA) {
+            Some(userdata) => Some(copy(userdata.payload())?),
+            None => None,
+        },
+        egress_tun_port: attr(OVS_USERSPACE_ATTR_EGRESS_TUN_PORT).and_then(|attr| attr.get_u32()),
+        actions: attr(OVS_USERSPACE_ATTR_ACTIONS).is_some(),
+        raw: copy(action.payload())?,
+    })
+}
+
+/// Checks the actions in `attr` against a flow with the masked key `key`, and
+/// copies them.
+///
+/// Fails with `EINVAL` if they are wrong, `EOVERFLOW` if they nest too deep,
+/// `EMSGSIZE` if a nested list is too long, `ERANGE` if an attribute of a
+/// userspace action is too short, and with `ENOMEM`.
+///
+/// C: `ovs_nla_copy_actions()`.
+pub(crate) fn ovs_nla_copy_actions(
+    attr: Nlattr<'_>,
+    key: &SwFlowKey,
+    _log: bool,
+) -> Result<SwFlowActions> {
+    let copier = Copier {
+        key,
+        eth_type: key.eth_type.get(),
+        vlan_tci: key.vlan.tci.get(),
+        depth: 0,
+    };
+    Ok(SwFlowActions {
+        orig_len: attr.len(),
+        list: copier.copy_actions(attr.nested())?.list,
+    })
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Flow keys and masks from netlink attributes.
+
+use super::{
+    key_attrs::{
+        KeyAttrs,
+        Part, //
+    },
+    nlerr,
+    tunnel::ip_tun_mask_from_nlattr,
+    uapi::*, //
+};
+use crate::flow::key::{
+    SwFlowKey,
+    MAC_PROTO_ETHERNET,
+    MAC_PROTO_NONE, //
+};
+use kernel::prelude::*;
+use kernel_ext::net::netlink::Nlattr;
+use zerocopy::network_endian::U16 as Be16;
+
+/// Takes the Ethernet type, of which a mask is always exact.
+///
+/// C: `parse_eth_type_from_nlattrs()`.
+fn parse_eth_type_from_nlattrs(
+    target: &mut SwFlowKey,
+    a: &mut KeyAttrs<'_>,
+    part: Part,
+    log: bool,
+) -> Result {
+    let mut eth_type = a.last_be16(OVS_KEY_ATTR_ETHERTYPE).unwrap_or(0);
+    if part == Part::Mask {
+        eth_type = 0xffff;
+    } else if eth_type < ETH_P_802_3_MIN {
+        nlerr!(
+            log,
+            "EtherType {:x} is less than min {:x}",
+            eth_type,
+            ETH_P_802_3_MIN
+        );
+        return Err(EINVAL);
+    }
+
+    target.eth_type = eth_type.into();
+    a.remove(OVS_KEY_ATTR_ETHERTYPE);
+    Ok(())
+}
+
+/// Takes what is not in a packet but is known about it. `in_port` and
+/// `mac_proto` of a mask are always exact.
+///
+/// C: `metadata_from_nlattrs()`.
+fn metadata_from_nlattrs(
+    target: &mut SwFlowKey,
+    a: &mut KeyAttrs<'_>,
+    part: Part,
+    log: bool,
+) -> Result {
+    if let Some(hash) = a.take_u32(OVS_KEY_ATTR_DP_HASH) {
+        target.dp_hash = hash;
+    }
+
+    if let Some(recirc_id) = a.take_u32(OVS_KEY_ATTR_RECIRC_ID) {
+        target.recirc_id = recirc_id;
+    }
+
+    if let Some(priority) = a.take_u32(OVS_KEY_ATTR_PRIORITY) {
+        target.priority = priority;
+    }
+
+    match (a.take_u32(OVS_KEY_ATTR_IN_PORT), part) {
+        (Some(_), Part::Mask) => target.in_port = u16::MAX,
+        (Some(in_port), Part::Key) => match u16::try_from(in_port) {
+            Ok(port) if port < DP_MAX_PORTS => target.in_port = port,
+            _ => {
+                // C prints the number as signed.
+                nlerr!(
+                    log,
+                    "Port {} exceeds max allowable {}",
+                    in_port as i32,
+                    DP_MAX_PORTS
+                );
+                return Err(EINVAL);
+            }
+        },
+        (None, Part::Key) => target.in_port = DP_MAX_PORTS,
+        (None, Part::Mask) => (),
+    }
+
+    if let Some(mark) = a.take_u32(OVS_KEY_ATTR_SKB_MARK) {
+        target.skb_mark = mark;
+    }
+
+    if let Some(tunnel) = a.take(OVS_KEY_ATTR_TUNNEL) {
+        ip_tun_mask_from_nlattr(tunnel, log)?;
+    }
+
+    // For layer 3 packets the Ethernet type is provided and treated as metadata
+    // but no MAC addresses are provided.
+    let mac_proto = if !a.has(OVS_KEY_ATTR_ETHERNET) && a.has(OVS_KEY_ATTR_ETHERTYPE) {
+        MAC_PROTO_NONE
+    } else {
+        MAC_PROTO_ETHERNET
+    };
+    target.mac_proto = match part {
+        Part::Key => mac_proto,
+        Part::Mask => 0xff,
+    };
+    if mac_proto == MAC_PROTO_NONE {
+        parse_eth_type_from_nlattrs(target, a, part, log)?;
+    }
+    Ok(())
+}
+
+/// Takes the network layer's attributes.
+///
+/// C: a part of `ovs_key_from_nlattrs()`.
+fn network_from_nlattrs(
+    target: &mut SwFlowKey,
+    a: &mut KeyAttrs<'_>,
+    part: Part,
+    log: bool,
+) -> Result {
+    if let Some(ipv4) = a.take_as::<OvsKeyIpv4>(OVS_KEY_ATTR_IPV4) {
+        if part == Part::Key && ipv4.ipv4_frag > OVS_FRAG_TYPE_MAX {
+            nlerr!(
+                log,
+                "IPv4 frag type {} is out of range max {}",
+                ipv4.ipv4_frag,
+                OVS_FRAG_TYPE_MAX
+            );
+            return Err(EINVAL);
+        }
+        target.ip_proto = ipv4.ipv4_proto;
+        target.ip_tos = ipv4.ipv4_tos;
+        target.ip_ttl = ipv4.ipv4_ttl;
+        target.ip_frag = ipv4.ipv4_frag;
+        target.ipv4_src = ipv4.ipv4_src;
+        target.ipv4_dst = ipv4.ipv4_dst;
+    }
+
+    if let Some(ipv6) = a.take_as::<OvsKeyIpv6>(OVS_KEY_ATTR_IPV6) {
+        if part == Part::Key && ipv6.ipv6_frag > OVS_FRAG_TYPE_MAX {
+            nlerr!(
+                log,
+                "IPv6 frag type {} is out of range max {}",
+                ipv6.ipv6_frag,
+                OVS_FRAG_TYPE_MAX
+            );
+            return Err(EINVAL);
+        }
+        if part == Part::Key && ipv6.ipv6_label.get() & IPV6_LABEL_INVALID != 0 {
+            nlerr!(
+                log,
+                "IPv6 flow label {:x} is out of range (max={:x})",
+                ipv6.ipv6_label.get(),
+                !IPV6_LABEL_INVALID
+            );
+            return Err(EINVAL);
+        }
+        target.ipv6_label = ipv6.ipv6_label;
+        target.ip_proto = ipv6.ipv6_proto;
+        target.ip_tos = ipv6.ipv6_tclass;
+        target.ip_ttl = ipv6.ipv6_hlimit;
+        target.ip_frag = ipv6.ipv6_frag;
+        target.ipv6_src = ipv6.ipv6_src;
+        target.ipv6_dst = ipv6.ipv6_dst;
+    }
+
+    if let Some(exthdrs) = a.take(OVS_KEY_ATTR_IPV6_EXTHDRS) {
+        target.ip_exthdrs = exthdrs.get_u16().unwrap_or(0);
+    }
+
+    if let Some(arp) = a.take_as::<OvsKeyArp>(OVS_KEY_ATTR_ARP) {
+        let [op_high, op_low] = arp.arp_op.to_bytes();
+        if part == Part::Key && op_high != 0 {
+            // C prints the number without changing its byte order.
+            nlerr!(
+                log,
+                "Unknown ARP opcode (opcode={}).",
+                u16::from_ne_bytes([op_high, op_low])
+            );
+            return Err(EINVAL);
+        }
+        target.ipv4_src = arp.arp_sip;
+        target.ipv4_dst = arp.arp_tip;
+        target.ip_proto = op_low;
+        target.arp_sha = arp.arp_sha;
+        target.arp_tha = arp.arp_tha;
+    }
+    Ok(())
+}
+
+/// Takes the transport layer's attributes.
+///
+/// C: a part of `ovs_key_from_nlattrs()`.
+fn transport_from_nlattrs(target: &mut SwFlowKey, a: &mut KeyAttrs<'_>) {
+    if let Some(tcp) = a.take_as::<OvsKeyPorts>(OVS_KEY_ATTR_TCP) {
+        target.tp_src = tcp.src;
+        target.tp_dst = tcp.dst;
+    }
+
+    if let Some(flags) = a.take(OVS_KEY_ATTR_TCP_FLAGS) {
+        target.tcp_flags = Be16::new(flags.get_be16().unwrap_or(0));
+    }
+
+    for ty in [OVS_KEY_ATTR_UDP, OVS_KEY_ATTR_SCTP] {
+        if let Some(ports) = a.take_as::<OvsKeyPorts>(ty) {
+            target.tp_src = ports.src;
+            target.tp_dst = ports.dst;
+        }
+    }
+
+    for ty in [OVS_KEY_ATTR_ICMP, OVS_KEY_ATTR_ICMPV6] {
+        if let Some(icmp) = a.take_as::<OvsKeyIcmp>(ty) {
+            target.tp_src = u16::from(icmp.icmp_type).into();
+            target.tp_dst = u16::from(icmp.icmp_code).into();
+        }
+    }
+
+    if let Some(nd) = a.take_as::<OvsKeyNd>(OVS_KEY_ATTR_ND) {
+        target.nd_target = nd.nd_target;
+        target.nd_sll = nd.nd_sll;
+        target.nd_tll = nd.nd_tll;
+    }
+}
+
+/// Fills `target` from attributes whose VLAN tags have been taken. `target` is
+/// a key, or the mask of the key that `mask_of` is.
+///
+/// C: `ovs_key_from_nlattrs()`.
+pub(super) fn ovs_key_from_nlattrs(
+    target: &mut SwFlowKey,
+    mask_of: Option<&SwFlowKey>,
+    mut a: KeyAttrs<'_>,
+    log: bool,
+) -> Result {
+    let part = match mask_of {
+        None => Part::Key,
+        Some(_) => Part::Mask,
+    };
+
+    metadata_from_nlattrs(target, &mut a, part, log)?;
+
+    if let Some(eth) = a.take_as::<OvsKeyEthernet>(OVS_KEY_ATTR_ETHERNET) {
+        target.eth_src = eth.eth_src;
+        target.eth_dst = eth.eth_dst;
+
+        if a.has(OVS_KEY_ATTR_VLAN) {
+            // VLAN attribute is always parsed before getting here since it may
+            // occur multiple times.
+            nlerr!(log, "VLAN attribute unexpected.");
+            return Err(EINVAL);
+        }
+
+        if a.has(OVS_KEY_ATTR_ETHERTYPE) {
+            parse_eth_type_from_nlattrs(target, &mut a, part, log)?;
+        } else if part == Part::Key {
+            target.eth_type = Be16::new(ETH_P_802_2);
+        }
+    } else if mask_of.unwrap_or(target).eth_type.get() == 0 {
+        nlerr!(log, "Either Ethernet header or EtherType is required.");
+        return Err(EINVAL);
+    }
+
+    network_from_nlattrs(target, &mut a, part, log)?;
+    transport_from_nlattrs(target, &mut a);
+
+    if a.present() != 0 {
+        nlerr!(log, "Unknown key attributes {:x}", a.present());
+        return Err(EINVAL);
+    }
+    Ok(())
+}
+
+/// Takes from the attributes of a key only what is not in the packet, for a
+/// packet whose other fields are then extracted from it. For a layer 3 packet
+/// that includes `eth_type`.
+///
+/// C: `parse_flow_nlattrs()` and `ovs_nla_get_flow_metadata()`.
+///
+/// Fails with `EINVAL` if the attributes are wrong.
+pub(crate) fn ovs_nla_get_flow_metadata(
+    attr: Nlattr<'_>,
+    key: &mut SwFlowKey,
+    log: bool,
+) -> Result {
+    let mut a = KeyAttrs::new();
+    a.parse(attr.nested(), Part::Key, log)?;
+    key.in_port = DP_MAX_PORTS;
+    metadata_from_nlattrs(key, &mut a, Part::Key, log)
+}

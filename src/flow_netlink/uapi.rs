@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Attribute types and payloads of flow keys and actions.
+//!
+//! C header: [`include/uapi/linux/openvswitch.h`](srctree/include/uapi/linux/openvswitch.h)
+
+use kernel::prelude::*;
+
+use zerocopy::network_endian::{
+    U16 as Be16,
+    U32 as Be32, //
+};
+use zerocopy_derive::{
+    Immutable,
+    KnownLayout,
+    Unaligned, //
+};
+
+/// Names the members of an enumeration of the userspace API as C does, with
+/// the type that attribute types have.
+macro_rules! attr_types {
+    ($($name:ident = $from:ident;)*) => {
+        $(pub(crate) const $name: u16 = kernel_ext::uapi::$from as u16;)*
+    };
+}
+
+attr_types! {
+    OVS_KEY_ATTR_UNSPEC = ovs_key_attr_OVS_KEY_ATTR_UNSPEC;
+    OVS_KEY_ATTR_ENCAP = ovs_key_attr_OVS_KEY_ATTR_ENCAP;
+    OVS_KEY_ATTR_PRIORITY = ovs_key_attr_OVS_KEY_ATTR_PRIORITY;
+    OVS_KEY_ATTR_IN_PORT = ovs_key_attr_OVS_KEY_ATTR_IN_PORT;
+    OVS_KEY_ATTR_ETHERNET = ovs_key_attr_OVS_KEY_ATTR_ETHERNET;
+    OVS_KEY_ATTR_VLAN = ovs_key_attr_OVS_KEY_ATTR_VLAN;
+    OVS_KEY_ATTR_ETHERTYPE = ovs_key_attr_OVS_KEY_ATTR_ETHERTYPE;
+    OVS_KEY_ATTR_IPV4 = ovs_key_attr_OVS_KEY_ATTR_IPV4;
+    OVS_KEY_ATTR_IPV6 = ovs_key_attr_OVS_KEY_ATTR_IPV6;
+    OVS_KEY_ATTR_TCP = ovs_key_attr_OVS_KEY_ATTR_TCP;
+    OVS_KEY_ATTR_UDP = ovs_key_attr_OVS_KEY_ATTR_UDP;
+    OVS_KEY_ATTR_ICMP = ovs_key_attr_OVS_KEY_ATTR_ICMP;
+    OVS_KEY_ATTR_ICMPV6 = ovs_key_attr_OVS_KEY_ATTR_ICMPV6;
+    OVS_KEY_ATTR_ARP = ovs_key_attr_OVS_KEY_ATTR_ARP;
+    OVS_KEY_ATTR_ND = ovs_key_attr_OVS_KEY_ATTR_ND;
+    OVS_KEY_ATTR_SKB_MARK = ovs_key_attr_OVS_KEY_ATTR_SKB_MARK;
+    OVS_KEY_ATTR_TUNNEL = ovs_key_attr_OVS_KEY_ATTR_TUNNEL;
+    OVS_KEY_ATTR_SCTP = ovs_key_attr_OVS_KEY_ATTR_SCTP;
+    OVS_KEY_ATTR_TCP_FLAGS = ovs_key_attr_OVS_KEY_ATTR_TCP_FLAGS;
+    OVS_KEY_ATTR_DP_HASH = ovs_key_attr_OVS_KEY_ATTR_DP_HASH;
+    OVS_KEY_ATTR_RECIRC_ID = ovs_key_attr_OVS_KEY_ATTR_RECIRC_ID;
+    OVS_KEY_ATTR_MPLS = ovs_key_attr_OVS_KEY_ATTR_MPLS;
+    OVS_KEY_ATTR_CT_ORIG_TUPLE_IPV4 = ovs_key_attr_OVS_KEY_ATTR_CT_ORIG_TUPLE_IPV4;
+    OVS_KEY_ATTR_CT_ORIG_TUPLE_IPV6 = ovs_key_attr_OVS_KEY_ATTR_CT_ORIG_TUPLE_IPV6;
+    OVS_KEY_ATTR_NSH = ovs_key_attr_OVS_KEY_ATTR_NSH;
+    OVS_KEY_ATTR_PACKET_TYPE = ovs_key_attr_OVS_KEY_ATTR_PACKET_TYPE;
+    OVS_KEY_ATTR_ND_EXTENSIONS = ovs_key_attr_OVS_KEY_ATTR_ND_EXTENSIONS;
+    OVS_KEY_ATTR_TUNNEL_INFO = ovs_key_attr_OVS_KEY_ATTR_TUNNEL_INFO;
+    OVS_KEY_ATTR_IPV6_EXTHDRS = ovs_key_attr_OVS_KEY_ATTR_IPV6_EXTHDRS;
+    OVS_KEY_ATTR_COUNT = ovs_key_attr___OVS_KEY_ATTR_MAX;
+}
+
+/// The last type of flow-key attributes.
+pub(crate) const OVS_KEY_ATTR_MAX: u16 = OVS_KEY_ATTR_COUNT - 1;
+
+attr_types! {
+    OVS_TUNNEL_KEY_ATTR_ID = ovs_tunnel_key_attr_OVS_TUNNEL_KEY_ATTR_ID;
+    OVS_TUNNEL_KEY_ATTR_IPV4_SRC = ovs_tunnel_key_attr_OVS_TUNNEL_KEY_ATTR_IPV4_SRC;
+    OVS_TUNNEL_KEY_ATTR_IPV4_DST = ovs_tunnel_key_attr_OVS_TUNNEL_KEY_ATTR_IPV4_DST;
+    OVS_TUNNEL_KEY_ATTR_TOS = ovs_tunnel_key_attr_OVS_TUNNEL_KEY_ATTR_TOS;
+    OVS_TUNNEL_KEY_ATTR_TTL = ovs_tunnel_key_attr_OVS_TUNNEL_KEY_ATTR_TTL;
+    OVS_TUNNEL_KEY_ATTR_DONT_FRAGMENT = ovs_tunnel_key_attr_OVS_TUNNEL_KEY_ATTR_DONT_FRAGMENT;
+    OVS_TUNNEL_KEY_ATTR_CSUM = ovs_tunnel_key_attr_OVS_TUNNEL_KEY_ATTR_CSUM;
+    OVS_TUNNEL_KEY_ATTR_OAM = ovs_tunnel_key_attr_OVS_TUNNEL_KEY_ATTR_OAM;
+    OVS_TUNNEL_KEY_ATTR_GENEVE_OPTS = ovs_tunnel_key_attr_OVS_TUNNEL_KEY_ATTR_GENEVE_OPTS;
+    OVS_TUNNEL_KEY_ATTR_TP_SRC = ovs_tunnel_key_attr_OVS_TUNNEL_KEY_ATTR_TP_SRC;
+    OVS_TUNNEL_KEY_ATTR_TP_DST = ovs_tunnel_key_attr_OVS_TUNNEL_KEY_ATTR_TP_DST;
+    OVS_TUNNEL_KEY_ATTR_VXLAN_OPTS = ovs_tunnel_key_attr_OVS_TUNNEL_KEY_ATTR_VXLAN_OPTS;
+    OVS_TUNNEL_KEY_ATTR_IPV6_SRC = ovs_tunnel_key_attr_OVS_TUNNEL_KEY_ATTR_IPV6_SRC;
+    OVS_TUNNEL_KEY_ATTR_IPV6_DST = ovs_tunnel_key_attr_OVS_TUNNEL_KEY_ATTR_IPV6_DST;
+    OVS_TUNNEL_KEY_ATTR_PAD = ovs_tunnel_key_attr_OVS_TUNNEL_KEY_ATTR_PAD;
+    OVS_TUNNEL_KEY_ATTR_ERSPAN_OPTS = ovs_tunnel_key_attr_OVS_TUNNEL_KEY_ATTR_ERSPAN_OPTS;
+    OVS_TUNNEL_KEY_ATTR_IPV4_INFO_BRIDGE =
+        ovs_tunnel_key_attr_OVS_TUNNEL_KEY_ATTR_IPV4_INFO_BRIDGE;
+    OVS_TUNNEL_KEY_ATTR_COUNT = ovs_tunnel_key_attr___OVS_TUNNEL_KEY_ATTR_MAX;
+}
+
+/// The last type of tunnel-key attributes.
+pub(crate) const OVS_TUNNEL_KEY_ATTR_MAX: u16 = OVS_TUNNEL_KEY_ATTR_COUNT - 1;
+
+/// The VXLAN group-based policy, and the last of VXLAN's extensions.
+///
+/// C: `OVS_VXLAN_EXT_GBP`, `OVS_VXLAN_EXT_MAX`.
+pub(crate) const OVS_VXLAN_EXT_GBP: u16 = 1;
+pub(crate) const OVS_VXLAN_EXT_MAX: u16 = OVS_VXLAN_EXT_GBP;
+
+attr_types! {
+    OVS_ACTION_ATTR_OUTPUT = ovs_action_attr_OVS_ACTION_ATTR_OUTPUT;
+    OVS_ACTION_ATTR_USERSPACE = ovs_action_attr_OVS_ACTION_ATTR_USERSPACE;
+    OVS_ACTION_ATTR_SET = ovs_action_attr_OVS_ACTION_ATTR_SET;
+    OVS_ACTION_ATTR_PUSH_VLAN = ovs_action_attr_OVS_ACTION_ATTR_PUSH_VLAN;
+    OVS_ACTION_ATTR_POP_VLAN = ovs_action_attr_OVS_ACTION_ATTR_POP_VLAN;
+    OVS_ACTION_ATTR_SAMPLE = ovs_action_attr_OVS_ACTION_ATTR_SAMPLE;
+    OVS_ACTION_ATTR_RECIRC = ovs_action_attr_OVS_ACTION_ATTR_RECIRC;
+    OVS_ACTION_ATTR_HASH = ovs_action_attr_OVS_ACTION_ATTR_HASH;
+    OVS_ACTION_ATTR_SET_MASKED = ovs_action_attr_OVS_ACTION_ATTR_SET_MASKED;
+    OVS_ACTION_ATTR_TRUNC = ovs_action_attr_OVS_ACTION_ATTR_TRUNC;
+    OVS_ACTION_ATTR_PUSH_ETH = ovs_action_attr_OVS_ACTION_ATTR_PUSH_ETH;
+    OVS_ACTION_ATTR_POP_ETH = ovs_action_attr_OVS_ACTION_ATTR_POP_ETH;
+    OVS_ACTION_ATTR_CLONE = ovs_action_attr_OVS_ACTION_ATTR_CLONE;
+    OVS_ACTION_ATTR_DROP = ovs_action_attr_OVS_ACTION_ATTR_DROP;
+
+    OVS_SAMPLE_ATTR_PROBABILITY = ovs_sample_attr_OVS_SAMPLE_ATTR_PROBABILITY;
+    OVS_SAMPLE_ATTR_ACTIONS = ovs_sample_attr_OVS_SAMPLE_ATTR_ACTIONS;
+
+    OVS_USERSPACE_ATTR_PID = ovs_userspace_attr_OVS_USERSPACE_ATTR_PID;
+    OVS_USERSPACE_ATTR_USERDATA = ovs_userspace_attr_OVS_USERSPACE_ATTR_USERDATA;
+    OVS_USERSPACE_ATTR_EGRESS_TUN_PORT = ovs_userspace_attr_OVS_USERSPACE_ATTR_EGRESS_TUN_PORT;
+    OVS_USERSPACE_ATTR_ACTIONS = ovs_userspace_attr_OVS_USERSPACE_ATTR_ACTIONS;
+    OVS_USERSPACE_ATTR_COUNT = ovs_userspace_attr___OVS_USERSPACE_ATTR_MAX;
+
+    OVS_FLOW_ATTR_KEY = ovs_flow_attr_OVS_FLOW_ATTR_KEY;
+    OVS_FLOW_ATTR_MASK = ovs_flow_attr_OVS_FLOW_ATTR_MASK;
+    OVS_FLOW_ATTR_UFID = ovs_flow_attr_OVS_FLOW_ATTR_UFID;
+}
+
+/// `OVS_FRAG_TYPE_LATER`: a fragment without the transport header.
+pub(crate) const OVS_FRAG_TYPE_LATER: u8 =
+    kernel_ext::uapi::ovs_frag_type_OVS_FRAG_TYPE_LATER as u8;
+/// The last of `enum ovs_frag_type`.
+pub(crate) const OVS_FRAG_TYPE_MAX: u8 = OVS_FRAG_TYPE_LATER;
+
+/// How many ports a datapath has, and the port number that is none of them.
+///
+/// C: `DP_MAX_PORTS`.
+pub(crate) const DP_MAX_PORTS: u16 = u16::MAX;
+
+// Ethernet types, host byte order.
+pub(crate) const ETH_P_802_3_MIN: u16 = 0x0600;
+pub(crate) const ETH_P_802_2: u16 = 0x0004;
+pub(crate) const ETH_P_IP: u16 = 0x0800;
+pub(crate) const ETH_P_ARP: u16 = 0x0806;
+pub(crate) const ETH_P_RARP: u16 = 0x8035;
+pub(crate) const ETH_P_8021Q: u16 = 0x8100;
+pub(crate) const ETH_P_IPV6: u16 = 0x86dd;
+pub(crate) const ETH_P_8021AD: u16 = 0x88a8;
+
+/// The bit of a VLAN's tag control information that says there is a tag.
+pub(crate) const VLAN_CFI_MASK: u16 = 0x1000;
+
+// IP protocols.
+pub(crate) const IPPROTO_ICMP: u8 = 1;
+pub(crate) const IPPROTO_TCP: u8 = 6;
+pub(crate) const IPPROTO_UDP: u8 = 17;
+pub(crate) const IPPROTO_ICMPV6: u8 = 58;
+pub(crate) const IPPROTO_SCTP: u8 = 132;
+
+// ICMPv6 types of neighbour discovery.
+pub(crate) const NDISC_NEIGHBOUR_SOLICITATION: u16 = 135;
+pub(crate) const NDISC_NEIGHBOUR_ADVERTISEMENT: u16 = 136;
+
+/// The bits of an IPv6 flow label that have to be zero.
+pub(crate) const IPV6_LABEL_INVALID: u32 = 0xfff0_0000;
+
+/// Whether this Ethernet type (host byte order) is a VLAN tag's.
+///
+/// C: `eth_type_vlan()`.
+#[inline]
+pub(crate) const fn eth_type_vlan(eth_type: u16) -> bool {
+    matches!(eth_type, ETH_P_8021Q | ETH_P_8021AD)
+}
+
+/// Defines the payload of an attribute, as the userspace API has it.
+macro_rules! payload {
+    ($(#[$meta:meta])* $name:ident { $($field:ident: $ty:ty,)* }) => {
+        $(#[$meta])*
+        #[repr(C)]
+        #[derive(
+            Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+        )]
+        pub(crate) struct $name {
+            $(pub(crate) $field: $ty,)*
+        }
+    };
+}
+
+payload! {
+    /// `struct ovs_key_ethernet`.
+    OvsKeyEthernet {
+        eth_src: [u8; 6],
+        eth_dst: [u8; 6],
+    }
+}
+
+payload! {
+    /// `struct ovs_key_ipv4`.
+    OvsKeyIpv4 {
+        ipv4_src: Be32,
+        ipv4_dst: Be32,
+        ipv4_proto: u8,
+        ipv4_tos: u8,
+        ipv4_ttl: u8,
+        ipv4_frag: u8,
+    }
+}
+
+payload! {
+    /// `struct ovs_key_ipv6`.
+    OvsKeyIpv6 {
+        ipv6_src: [u8; 16],
+        ipv6_dst: [u8; 16],
+        ipv6_label: Be32,
+        ipv6_proto: u8,
+        ipv6_tclass: u8,
+        ipv6_hlimit: u8,
+        ipv6_frag: u8,
+    }
+}
+
+payload! {
+    /// `struct ovs_key_tcp`, `struct ovs_key_udp` and `struct ovs_key_sctp`.
+    OvsKeyPorts {
+        src: Be16,
+        dst: Be16,
+    }
+}
+
+payload! {
+    /// `struct ovs_key_icmp` and `struct ovs_key_icmpv6`.
+    OvsKeyIcmp {
+        icmp_type: u8,
+        icmp_code: u8,
+    }
+}
+
+payload! {
+    /// `struct ovs_key_arp`, with the padding that the compiler gives it in C.
+    OvsKeyArp {
+        arp_sip: Be32,
+        arp_tip: Be32,
+        arp_op: Be16,
+        arp_sha: [u8; 6],
+        arp_tha: [u8; 6],
+        pad: [u8; 2],
+    }
+}
+
+payload! {
+    /// `struct ovs_key_nd`.
+    OvsKeyNd {
+        nd_target: [u8; 16],
+        nd_sll: [u8; 6],
+        nd_tll: [u8; 6],
+    }
+}
+
+payload! {
+    /// `struct ovs_action_push_vlan`.
+    OvsActionPushVlan {
+        vlan_tpid: Be16,
+        vlan_tci: Be16,
+    }
+}
+
+payload! {
+    /// `struct ovs_action_push_eth`.
+    OvsActionPushEth {
+        addresses: OvsKeyEthernet,
+    }
+}
+
+kernel::static_assert!(
+    size_of::<OvsKeyEthernet>() == size_of::<kernel_ext::uapi::ovs_key_ethernet>()
+);
+kernel::static_assert!(size_of::<OvsKeyIpv4>() == size_of::<kernel_ext::uapi::ovs_key_ipv4>());
+kernel::static_assert!(size_of::<OvsKeyIpv6>() == size_of::<kernel_ext::uapi::ovs_key_ipv6>());
+kernel::static_assert!(size_of::<OvsKeyPorts>() == size_of::<kernel_ext::uapi::ovs_key_tcp>());
+kernel::static_assert!(size_of::<OvsKeyIcmp>() == size_of::<kernel_ext::uapi::ovs_key_icmp>());
+kernel::static_assert!(size_of::<OvsKeyArp>() == size_of::<kernel_ext::uapi::ovs_key_arp>());
+kernel::static_assert!(size_of::<OvsKeyNd>() == size_of::<kernel_ext::uapi::ovs_key_nd>());
