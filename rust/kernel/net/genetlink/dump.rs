@@ -2,10 +2,7 @@
 
 //! What a dump is told, and the buffer that it fills.
 
-use core::{
-    marker::PhantomData,
-    ptr::NonNull, //
-};
+use core::ptr::NonNull;
 
 use crate::{
     bindings,
@@ -20,13 +17,12 @@ use super::GenlInfo;
 ///
 /// # Invariants
 ///
-/// `cb` points to the callback of a dump of a [`super::Family`] and `skb` to
-/// the buffer that this call fills; both are valid for `'a` and used by nobody
-/// else meanwhile.
+/// `cb` points to the callback of a dump of a [`super::Family`] and `msg` is the
+/// buffer that this call fills; both are valid for `'a` and used by nobody else
+/// meanwhile.
 pub struct Dump<'a> {
     cb: NonNull<bindings::netlink_callback>,
-    skb: NonNull<bindings::sk_buff>,
-    _call: PhantomData<&'a mut MsgBuf>,
+    msg: MsgBuf<'a>,
 }
 
 impl<'a> Dump<'a> {
@@ -35,17 +31,16 @@ impl<'a> Dump<'a> {
 
     /// # Safety
     ///
-    /// Both pointers must be as the type's invariants say.
+    /// Both pointers must be as the type's invariants say. The buffer is empty.
     pub(super) unsafe fn from_raw(
         skb: NonNull<bindings::sk_buff>,
         cb: NonNull<bindings::netlink_callback>,
     ) -> Self {
+        // SAFETY: It is valid and used by nobody else by the function's safety
+        // requirements, and has no data that were not initialised.
+        let msg = unsafe { MsgBuf::from_raw(skb) };
         // INVARIANT: The function's safety requirements.
-        Dump {
-            cb,
-            skb,
-            _call: PhantomData,
-        }
+        Dump { cb, msg }
     }
 
     /// The request that started the dump.
@@ -85,10 +80,7 @@ impl<'a> Dump<'a> {
     }
 
     /// The buffer to fill.
-    pub fn msg(&mut self) -> &mut MsgBuf {
-        // SAFETY: It is valid and used by nobody else by the type invariant;
-        // netlink starts with an empty buffer, so all data in it are
-        // initialised.
-        unsafe { MsgBuf::from_raw(self.skb.as_ptr()) }
+    pub fn msg(&mut self) -> &mut MsgBuf<'a> {
+        &mut self.msg
     }
 }

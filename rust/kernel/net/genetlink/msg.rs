@@ -43,7 +43,7 @@ pub struct GenlHdr {
     pub cmd: u8,
 }
 
-impl MsgBuf {
+impl MsgBuf<'_> {
     /// Begins a message: puts the headers, the last of which is `userhdr`. If
     /// it is shorter than the family's header, zeroes follow.
     ///
@@ -123,7 +123,7 @@ impl MsgBuf {
         family: &Family,
         hdr: GenlHdr,
         userhdr: &[u8],
-        fill: impl FnOnce(&mut MsgBuf) -> Result,
+        fill: impl FnOnce(&mut Self) -> Result,
     ) -> Result {
         let mark = self.genlmsg_put(family, hdr, userhdr)?;
 

@@ -8,16 +8,20 @@
 use crate::{
     bindings,
     gfp,
-    net::netlink::{
-        attr::{
-            nla_align,
-            NLA_MAX_PAYLOAD, //
+    net::{
+        netlink::{
+            attr::{
+                nla_align,
+                NLA_MAX_PAYLOAD, //
+            },
+            AttrWriter,
+            NestMark, //
         },
-        AttrWriter,
-        NestMark, //
+        skbuff::SkBuff, //
     }, //
 };
 use core::{
+    marker::PhantomData,
     ops::{
         Deref,
         DerefMut, //
@@ -27,8 +31,7 @@ use core::{
 use kernel::{
     alloc::Flags,
     error::to_result,
-    prelude::*,
-    types::Opaque, //
+    prelude::*, //
 };
 
 /// A socket buffer that messages are written to and that is borrowed: a dump's,
@@ -39,16 +42,20 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// A valid `struct sk_buff` that nobody else writes to. Its linear part is
-/// initialised.
-#[repr(transparent)]
-pub struct MsgBuf(Opaque<bindings::sk_buff>);
+/// The pointer is to a `struct sk_buff` that is valid for `'a` and that nobody
+/// else uses meanwhile. Its linear part is initialised.
+pub struct MsgBuf<'a> {
+    skb: NonNull<bindings::sk_buff>,
+    // Neither shrinks nor grows, so that buffers can only be swapped for those
+    // that live exactly as long.
+    _lifetime: PhantomData<fn(&'a ()) -> &'a ()>,
+}
 
 // SAFETY: The socket buffer is owned or borrowed exclusively and is not bound
 // to a thread.
-unsafe impl Send for MsgBuf {}
+unsafe impl Send for MsgBuf<'_> {}
 
-impl MsgBuf {
+impl MsgBuf<'_> {
     /// Borrows a socket buffer.
     ///
     /// # Safety
@@ -56,23 +63,24 @@ impl MsgBuf {
     /// `skb` is valid for the lifetime, its linear part is initialised, and
     /// nobody else uses it meanwhile.
     #[inline]
-    pub(crate) unsafe fn from_raw<'a>(skb: *mut bindings::sk_buff) -> &'a mut Self {
+    pub(crate) unsafe fn from_raw(skb: NonNull<bindings::sk_buff>) -> Self {
         // INVARIANT: The caller promises it.
-        // CAST: The type is transparent.
-        // SAFETY: The caller promises it.
-        unsafe { &mut *skb.cast() }
+        Self {
+            skb,
+            _lifetime: PhantomData,
+        }
     }
 
     /// The socket buffer.
     #[inline]
     pub(crate) fn as_raw(&self) -> *mut bindings::sk_buff {
-        self.0.get()
+        self.skb.as_ptr()
     }
 
     #[inline]
     fn skb(&self) -> &bindings::sk_buff {
         // SAFETY: Valid by the invariants, and written only through `&mut self`.
-        unsafe { &*self.0.get() }
+        unsafe { self.skb.as_ref() }
     }
 
     /// The length of the linear part in bytes.
@@ -152,6 +160,39 @@ impl MsgBuf {
         }
     }
 
+    /// Appends the first `len` bytes of a packet: copied if they fit, otherwise
+    /// `hlen` of them copied and the rest as references to its pages. `hlen` is
+    /// at least what [`SkBuff::zerocopy_headlen`] says.
+    ///
+    /// Fails with `EINVAL` if the packet is not so long or `hlen` is too small,
+    /// `EMSGSIZE` if what is copied does not fit, `EFAULT` if the CPU cannot
+    /// read the packet, and with `ENOMEM`. After the last two the buffer can
+    /// only be freed.
+    ///
+    /// C: `skb_zerocopy()`.
+    pub fn append_skb(&mut self, from: &mut SkBuff, len: usize, hlen: usize) -> Result {
+        if len > from.len() || hlen < from.zerocopy_headlen() {
+            return Err(EINVAL);
+        }
+        let copied = if len <= self.tailroom() { len } else { hlen };
+        if copied > len || copied > self.tailroom() || self.skb().data_len != 0 {
+            return Err(EMSGSIZE);
+        }
+        let end = self.linear().len();
+
+        // SAFETY: Both socket buffers are valid. The packet has `len` bytes,
+        // of which those that are copied fit, as checked above; they are enough
+        // for the rest to be in pages.
+        let err = unsafe {
+            bindings::skb_zerocopy(self.as_raw(), from.as_ptr(), len as i32, hlen as i32)
+        };
+        if err != 0 && self.skb().data_len == 0 {
+            // What was made room for may not be initialised.
+            self.trim(end);
+        }
+        to_result(err)
+    }
+
     /// Sets the length field of the message header at the beginning of the
     /// buffer to all that was written.
     ///
@@ -164,7 +205,7 @@ impl MsgBuf {
     }
 }
 
-impl AttrWriter for MsgBuf {
+impl AttrWriter for MsgBuf<'_> {
     #[inline]
     fn put(&mut self, raw_type: u16, payload: &[u8]) -> Result {
         if payload.len() > NLA_MAX_PAYLOAD {
@@ -229,11 +270,8 @@ impl AttrWriter for MsgBuf {
 ///
 /// # Invariants
 ///
-/// The pointer owns a socket buffer that has what [`MsgBuf`] asks for.
-pub struct NlMsg(NonNull<bindings::sk_buff>);
-
-// SAFETY: The socket buffer is owned and is not bound to a thread.
-unsafe impl Send for NlMsg {}
+/// Owns the socket buffer.
+pub struct NlMsg(MsgBuf<'static>);
 
 impl NlMsg {
     /// Allocates a buffer for one generic-netlink message with `payload` bytes
@@ -244,48 +282,36 @@ impl NlMsg {
     pub fn new(payload: usize, flags: Flags) -> Result<Self> {
         // SAFETY: The function takes any numbers.
         let skb = unsafe { bindings::genlmsg_new(payload, gfp::as_raw(flags)) };
-        // INVARIANT: A new socket buffer, with no data yet, is ours.
-        NonNull::new(skb).map(Self).ok_or(ENOMEM)
-    }
-
-    /// Takes over a socket buffer.
-    ///
-    /// # Safety
-    ///
-    /// The caller owns `skb` and passes that on; its linear part is
-    /// initialised.
-    #[inline]
-    pub(crate) unsafe fn from_raw(skb: NonNull<bindings::sk_buff>) -> Self {
-        // INVARIANT: The caller promises it.
-        Self(skb)
+        let skb = NonNull::new(skb).ok_or(ENOMEM)?;
+        // SAFETY: A new socket buffer is nobody else's, and has no data yet.
+        let buf = unsafe { MsgBuf::from_raw(skb) };
+        // INVARIANT: It was allocated here.
+        Ok(Self(buf))
     }
 
     /// Gives the socket buffer away; who gets it has to free or send it.
     #[inline]
     pub(crate) fn into_raw(self) -> NonNull<bindings::sk_buff> {
-        let skb = self.0;
+        let skb = self.0.skb;
         core::mem::forget(self);
         skb
     }
 }
 
 impl Deref for NlMsg {
-    type Target = MsgBuf;
+    type Target = MsgBuf<'static>;
 
     #[inline]
-    fn deref(&self) -> &MsgBuf {
-        // CAST: The type is transparent.
-        // SAFETY: Owned by the invariants, so valid as long as `self` is, and
-        // the other way to it is `DerefMut`, which borrows exclusively.
-        unsafe { self.0.cast().as_ref() }
+    fn deref(&self) -> &MsgBuf<'static> {
+        &self.0
     }
 }
 
 impl DerefMut for NlMsg {
     #[inline]
-    fn deref_mut(&mut self) -> &mut MsgBuf {
-        // SAFETY: Owned by the invariants, and borrowed exclusively.
-        unsafe { MsgBuf::from_raw(self.0.as_ptr()) }
+    fn deref_mut(&mut self) -> &mut MsgBuf<'static> {
+        // What replaces the buffer can only be another owned one.
+        &mut self.0
     }
 }
 
@@ -293,6 +319,6 @@ impl Drop for NlMsg {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: Owned by the invariants and not used any more.
-        unsafe { bindings::nlmsg_free(self.0.as_ptr()) };
+        unsafe { bindings::nlmsg_free(self.0.as_raw()) };
     }
 }
