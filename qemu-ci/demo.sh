@@ -1,0 +1,72 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The demonstration: Debian's Open vSwitch on our module, then on the C module
+# of the same kernel, and one table with both.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+usage() {
+	cat <<'TXT'
+usage: demo.sh [OPTION...]
+
+  --module FILE.ko   our module (default: build it)
+  --results DIR      where the JSON files and kernel logs go
+                     (default: demo/ in the cache)
+  --full             also print what each OpenFlow table counted
+  -h, --help         this text
+
+Ends with status 0 if every row of the table agrees and both kernel logs are
+clean.
+TXT
+}
+
+module='' results=$CACHE/demo full=()
+while [ $# -gt 0 ]; do
+	case $1 in
+	--module | --results)
+		[ $# -ge 2 ] || die "demo.sh: $1 needs a value (see --help)"
+		[ "$1" = --module ] && module=$2
+		[ "$1" = --results ] && results=$2
+		shift
+		;;
+	--full) full=(--full) ;;
+	-h | --help) usage; exit ;;
+	*) die "demo.sh: unknown argument '$1' (see --help)" ;;
+	esac
+	shift
+done
+need_root
+"$TOP/qemu-ci/setup/all.sh"
+if [ -z "$module" ]; then
+	say "building openvswitch.ko"
+	run_logged "$CACHE/log/build.log" "$TOP/qemu-ci/build.sh" modules
+	module=$TOP/openvswitch.ko
+fi
+[ -f "$module" ] || die "demo.sh: no module $module"
+rm -rf "$results"
+mkdir -p "$results/ours" "$results/c" "$results/shared"
+
+# run_on NAME [BOOT OPTION...]: the scenario in a guest of its own. The two
+# run side by side, and take turns where speed is measured.
+run_on() {
+	local name=$1 rc=0
+	shift
+	"$TOP/qemu-ci/boot.sh" --mem 1G --timeout 400 --clean-log --results "$results/$name" \
+		--rw "$results/shared" "$@" -- \
+		"$TOP/qemu-ci/demo/scenario.py" "$name" "$results/$name/rows.json" "$results/shared" 2>&1 |
+		sed -u "s/^/$(printf '%-5s|' "$name")/" || rc=$?
+	# Whatever happened, the other one shall not wait.
+	touch "$results/shared/$name.ready" "$results/shared/$name.measured"
+	return "$rc"
+}
+
+say "stock kernel $(cat "$(stock_dir)/abi"), Debian's Open vSwitch; the left column is the module"
+run_on c &
+c=$!
+rc=0
+run_on ours --module "$module" || rc=$?
+wait "$c" || rc=$?
+[ "$rc" = 0 ] || printf 'error: a run ended with status %s (99: the kernel log has a report)\n' "$rc" >&2
+EXTRA_BIND=$results in_tools python3 "$TOP/qemu-ci/demo/table.py" "${full[@]}" "$results" || rc=$?
+say "demo done; JSON and kernel logs are in $results"
+exit "$rc"
