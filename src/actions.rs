@@ -3,10 +3,13 @@
 //! Actions: the typed form that packets run, made from netlink by
 //! [`crate::flow_netlink`].
 
+pub(crate) mod cb;
+mod push_pop;
+mod set;
+
 use kernel::prelude::*;
 
 use zerocopy::network_endian::U16 as Be16;
-
 
 /// A flow's actions. Freed a grace period after they are replaced.
 ///

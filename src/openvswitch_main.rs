@@ -10,6 +10,7 @@ use kernel_ext::sync::rcu::BarrierOnDrop;
 
 mod actions;
 mod datapath;
+mod drop;
 mod flow;
 mod flow_netlink;
 mod flow_table;

@@ -43,9 +43,12 @@ pub mod uapi {
 }
 
 mod gfp;
+pub mod jhash;
 pub mod net;
 pub mod percpu;
+pub mod random;
 pub mod rcu_table;
+pub mod static_percpu;
 pub mod sync;
 pub mod time;
 pub mod workqueue;

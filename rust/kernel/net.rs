@@ -2,6 +2,7 @@
 
 //! Networking.
 
+pub mod checksum;
 pub mod dropreason;
 pub mod genetlink;
 pub mod namespace;

@@ -4,6 +4,8 @@
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
 #include <net/gso.h>
+#include <net/netfilter/nf_conntrack.h>
+#include <net/sctp/checksum.h>
 #include <net/xfrm.h>
 
 __rust_helper struct sk_buff *rust_helper_skb_dev_alloc_ip_align(unsigned int len, gfp_t gfp)
@@ -104,4 +106,16 @@ __rust_helper void rust_helper_skb_clear_tstamp(struct sk_buff *skb)
 __rust_helper void rust_helper_ovs_consume_skb(struct sk_buff *skb)
 {
 	consume_skb(skb);
+}
+
+__rust_helper void rust_helper_skb_ct_clear(struct sk_buff *skb)
+{
+	nf_reset_ct(skb);
+	skb_set_nfct(skb, IP_CT_UNTRACKED);
+}
+
+__rust_helper __le32 rust_helper_sctp_compute_cksum(const struct sk_buff *skb,
+						    unsigned int offset)
+{
+	return sctp_compute_cksum(skb, offset);
 }

@@ -17,6 +17,7 @@ mod vlan;
 mod xmit;
 
 pub use self::{
+    checksum::ProtoCsum,
     data::Header,
     gso::Segments, //
 };

@@ -60,11 +60,20 @@ impl SkBuff {
     /// C: `skb_ensure_writable()`.
     #[inline]
     pub fn ensure_writable(&mut self, len: usize) -> Result<&mut [u8]> {
-        let len = u32::try_from(len).map_err(|_| ENOMEM)?;
-        // SAFETY: By the type invariant.
-        to_result(unsafe { bindings::skb_ensure_writable(self.as_ptr(), len) })?;
+        if len > self.headlen() || self.headers_cloned() {
+            let len = u32::try_from(len).map_err(|_| ENOMEM)?;
+            // SAFETY: By the type invariant.
+            to_result(unsafe { bindings::skb_ensure_writable(self.as_ptr(), len) })?;
+        }
         // SAFETY: These bytes are in the linear part and not shared.
-        Ok(unsafe { core::slice::from_raw_parts_mut((*self.as_ptr()).data, len as usize) })
+        Ok(unsafe { core::slice::from_raw_parts_mut((*self.as_ptr()).data, len) })
+    }
+
+    /// Whether the data may be shared with a clone. C: `skb->cloned`.
+    #[inline]
+    fn headers_cloned(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.as_ptr()).cloned() != 0 }
     }
 
     /// Puts all of the packet into the linear part. Fails with `ENOMEM`.

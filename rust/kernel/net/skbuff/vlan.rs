@@ -13,6 +13,15 @@ use kernel::{
 };
 use zerocopy::network_endian::U16 as Be16;
 
+/// Whether an Ethernet type is that of a VLAN tag. C: `eth_type_vlan()`.
+#[inline]
+fn is_vlan(proto: Be16) -> bool {
+    matches!(
+        u32::from(proto.get()),
+        bindings::ETH_P_8021Q | bindings::ETH_P_8021AD
+    )
+}
+
 impl SkBuff {
     /// The tag that is kept beside the packet, if there is one: protocol, and
     /// tag control information in host byte order.
@@ -43,6 +52,12 @@ impl SkBuff {
             };
     }
 
+    /// Forgets the tag beside the packet. C: `__vlan_hwaccel_clear_tag()`.
+    #[inline]
+    pub fn clear_vlan_tag(&mut self) {
+        self.headers_mut().__bindgen_anon_2.vlan_all = 0;
+    }
+
     /// Moves the tag beside the packet into it. `None` when there is no memory:
     /// the packet is then freed. C: `__vlan_hwaccel_push_inside()`.
     pub fn vlan_push_inside(self) -> Option<SkBuff> {
@@ -55,7 +70,12 @@ impl SkBuff {
 
     /// Removes the outermost tag; where there is another one, it is moved
     /// beside the packet. C: `skb_vlan_pop()`; fails as that.
+    #[inline]
     pub fn vlan_pop(&mut self) -> Result {
+        if self.vlan_tag_present() && !is_vlan(self.protocol()) {
+            self.clear_vlan_tag();
+            return Ok(());
+        }
         // SAFETY: By the type invariant.
         to_result(unsafe { bindings::skb_vlan_pop(self.as_ptr()) })
     }
@@ -71,7 +91,12 @@ impl SkBuff {
     }
 
     /// Adds a tag as the outermost. C: `skb_vlan_push()`; fails as that.
+    #[inline]
     pub fn vlan_push(&mut self, proto: Be16, tci: u16) -> Result {
+        if !self.vlan_tag_present() {
+            self.set_vlan_tag(proto, tci);
+            return Ok(());
+        }
         // SAFETY: By the type invariant.
         to_result(unsafe {
             bindings::skb_vlan_push(self.as_ptr(), u16::from_ne_bytes(proto.to_bytes()), tci)

@@ -68,6 +68,14 @@ impl SkBuff {
         unsafe { bindings::nf_reset_ct(self.as_ptr()) };
     }
 
+    /// Forgets the connection and marks the packet as not to be tracked.
+    /// C: `nf_reset_ct()`, `nf_ct_set(skb, NULL, IP_CT_UNTRACKED)`.
+    #[inline]
+    pub fn ct_clear(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::skb_ct_clear(self.as_ptr()) };
+    }
+
     /// Forgets the IPsec path. C: `secpath_reset()`.
     #[inline]
     pub fn secpath_reset(&mut self) {

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Actions that add and remove headers.
+
+use kernel::prelude::*;
+use kernel_ext::net::skbuff::SkBuff;
+use zerocopy::network_endian::U16 as Be16;
+
+use crate::flow::{
+    headers::VLAN_CFI_MASK,
+    key::{
+        SwFlowKey,
+        VlanHead,
+        MAC_PROTO_ETHERNET,
+        MAC_PROTO_NONE, //
+    }, //
+};
+
+/// Removes the outermost VLAN tag, if there is one. Fails with `ENOMEM`.
+#[inline]
+pub(super) fn pop_vlan(skb: &mut SkBuff, key: &mut SwFlowKey) -> Result {
+    let result = skb.vlan_pop();
+    if skb.vlan_tag_present() {
+        key.invalidate();
+    } else {
+        key.vlan = VlanHead::default();
+    }
+    result
+}
+
+/// Adds a VLAN tag as the outermost one. Fails with `ENOMEM`.
+#[inline]
+pub(super) fn push_vlan(skb: &mut SkBuff, key: &mut SwFlowKey, tpid: Be16, tci: Be16) -> Result {
+    if skb.vlan_tag_present() {
+        key.invalidate();
+    } else {
+        key.vlan = VlanHead { tpid, tci };
+    }
+    let result = skb.vlan_push(tpid, tci.get() & !VLAN_CFI_MASK);
+    skb.reset_mac_len();
+    result
+}
+
+/// Removes the Ethernet header. There is no VLAN tag: the flow says so. Fails
+/// with `EPROTO` for a packet without such a header, and with `ENOMEM`.
+pub(super) fn pop_eth(skb: &mut SkBuff, key: &mut SwFlowKey) -> Result {
+    skb.eth_pop()?;
+    key.mac_proto = MAC_PROTO_NONE;
+    key.invalidate();
+    Ok(())
+}
+
+/// Adds an Ethernet header. Fails with `EPROTO` for a packet that has a VLAN
+/// tag, and with `ENOMEM`.
+pub(super) fn push_eth(
+    skb: &mut SkBuff,
+    key: &mut SwFlowKey,
+    src: &[u8; 6],
+    dst: &[u8; 6],
+) -> Result {
+    skb.eth_push(dst, src)?;
+    key.mac_proto = MAC_PROTO_ETHERNET;
+    key.invalidate();
+    Ok(())
+}

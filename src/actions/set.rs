@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Actions that change header fields and metadata.
+//!
+//! Values are masked already. Checksums are updated from what changes, so that
+//! one that was wrong stays wrong.
+
+mod ip;
+mod tp;
+
+use kernel::prelude::*;
+use kernel_ext::net::skbuff::SkBuff;
+use zerocopy::{
+    Immutable,
+    KnownLayout,
+    Unaligned, //
+};
+
+use super::SetField;
+use crate::flow::{
+    headers::ETH_HLEN,
+    key::SwFlowKey, //
+};
+
+/// `old` with the bits of `mask` from `key`, which has no others.
+/// C: `OVS_MASKED()`.
+#[inline]
+fn masked<const N: usize>(old: [u8; N], key: [u8; N], mask: [u8; N]) -> [u8; N] {
+    let mut new = key;
+    for ((new, old), mask) in new.iter_mut().zip(old).zip(mask) {
+        *new |= old & !mask;
+    }
+    new
+}
+
+/// A header at `offset` of a packet's bytes, to be changed.
+#[inline]
+fn header_mut<T>(bytes: &mut [u8], offset: usize) -> Option<&mut T>
+where
+    T: FromBytes + IntoBytes + Immutable + KnownLayout + Unaligned,
+{
+    let bytes = bytes.get_mut(offset..)?;
+    T::mut_from_prefix(bytes).ok().map(|(header, _)| header)
+}
+
+/// Where a header is that must be in the packet, from `data`. The error cannot
+/// happen in a packet whose key was extracted.
+#[inline]
+fn offset(offset: isize) -> Result<usize> {
+    usize::try_from(offset).map_err(|_| ENOMEM)
+}
+
+/// Sets a field in the packet and in the key. Fails with `ENOMEM`, also where
+/// the packet ends before the header.
+///
+/// C: `execute_masked_set_action()`.
+#[inline]
+pub(super) fn execute_set_action(
+    skb: &mut SkBuff,
+    flow_key: &mut SwFlowKey,
+    field: &SetField,
+) -> Result {
+    match field {
+        SetField::Priority { key, mask } => {
+            let priority = key | (skb.priority() & !mask);
+            skb.set_priority(priority);
+            flow_key.priority = priority;
+            Ok(())
+        }
+        SetField::SkbMark { key, mask } => {
+            let mark = key | (skb.mark() & !mask);
+            skb.set_mark(mark);
+            flow_key.skb_mark = mark;
+            Ok(())
+        }
+        SetField::Ethernet { key, mask } => set_eth_addr(skb, flow_key, key, mask),
+        SetField::Ipv4 { key, mask } => ip::set_ipv4(skb, flow_key, key, mask),
+        SetField::Ipv6 { key, mask } => ip::set_ipv6(skb, flow_key, key, mask),
+        SetField::Udp { key, mask } => tp::set_udp(skb, flow_key, *key, *mask),
+        SetField::Tcp { key, mask } => tp::set_tcp(skb, flow_key, *key, *mask),
+        SetField::Sctp { key, mask } => tp::set_sctp(skb, flow_key, *key, *mask),
+    }
+}
+
+/// `key` and `mask` have the source first, the packet the destination.
+fn set_eth_addr(
+    skb: &mut SkBuff,
+    flow_key: &mut SwFlowKey,
+    key: &[u8; 12],
+    mask: &[u8; 12],
+) -> Result {
+    let swap =
+        |[a, b, c, d, e, f, g, h, i, j, k, l]: [u8; 12]| [g, h, i, j, k, l, a, b, c, d, e, f];
+    let (key, mask) = (swap(*key), swap(*mask));
+
+    skb.edit_rcsum(ETH_HLEN, |bytes| {
+        if let Some(addresses) = header_mut::<[u8; 12]>(bytes, 0) {
+            *addresses = masked(*addresses, key, mask);
+            if let Some((dst, src)) = addresses.split_first_chunk::<6>() {
+                flow_key.eth_dst = *dst;
+                if let Some(src) = src.first_chunk::<6>() {
+                    flow_key.eth_src = *src;
+                }
+            }
+        }
+    })
+}
