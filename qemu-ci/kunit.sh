@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # `make kunit`: the KUnit suites on user-mode Linux. The suites are compiled
-# into a module and run when it is loaded; the kernel's own kunit.py reads what
-# they print. A module that executes no test is a failure, and so is a warning
-# in the kernel's log.
+# into the module (CONFIG_OPENVSWITCH_KUNIT_TEST=y) and run when it is loaded;
+# the kernel's own kunit.py reads what they print. A module that executes no
+# test is a failure, and so is a warning in the kernel's log.
 #
 #   kunit.sh [--kernel uml|debug] [--module FILE]... [--timeout S] [--probe]
 #
@@ -79,7 +79,7 @@ if [ "$PROBE" = 1 ]; then
 	um_module "$KERNEL" "$TOP/qemu-ci/kunit/probe" "$WORK/probe-$KERNEL"
 	run_module "$WORK/probe-$KERNEL/kunit_probe.ko"
 	[ "$passed/$failed/$skipped" = 1/0/1 ] || die "the probe gave $passed/$failed/$skipped, not 1/0/1"
-	PROBE_FAILS=y um_module "$KERNEL" "$TOP/qemu-ci/kunit/probe" "$WORK/probe-fails-$KERNEL"
+	um_module "$KERNEL" "$TOP/qemu-ci/kunit/probe" "$WORK/probe-fails-$KERNEL" PROBE_FAILS=y
 	run_module "$WORK/probe-fails-$KERNEL/kunit_probe.ko"
 	[ "$passed/$failed/$skipped" = 2/1/1 ] || die "a failing test was not seen"
 	run_module "$(um_dir "$KERNEL")/root/lib/modules/$(cat "$(um_dir "$KERNEL")/release")/kernel/drivers/net/dummy.ko"
@@ -92,11 +92,8 @@ fi
 
 if [ ${#MODULES[@]} = 0 ]; then
 	say "suites: build for the $KERNEL kernel"
-	um_module "$KERNEL" "$TOP" "$WORK/module-$KERNEL"
-	for m in openvswitch_kunit openvswitch; do
-		[ -e "$WORK/module-$KERNEL/$m.ko" ] && { MODULES=("$WORK/module-$KERNEL/$m.ko"); break; }
-	done
-	[ ${#MODULES[@]} -gt 0 ] || die "the build made no module with suites"
+	um_module "$KERNEL" "$TOP" "$WORK/module-$KERNEL" CONFIG_OPENVSWITCH_KUNIT_TEST=y
+	MODULES=("$WORK/module-$KERNEL/openvswitch.ko")
 fi
 for m in "${MODULES[@]}"; do
 	run_module "$m"

@@ -13,11 +13,11 @@ um_dir() {
 	case $1 in
 	uml)
 		printf '%s/uml-%s\n' "$CACHE" \
-			"$(key_of "$KERNELS/uml.config" "${TOOLROOT##*-}")"
+			"$(key_of "$KERNELS"/um{,l}.config "${TOOLROOT##*-}")"
 		;;
 	debug)
 		printf '%s/debug-%s\n' "$CACHE" \
-			"$(key_of "$KERNELS/uml.config" "$KERNELS/debug.config" "${TOOLROOT##*-}")"
+			"$(key_of "$KERNELS/um.config" "$KERNELS/debug.config" "${TOOLROOT##*-}")"
 		;;
 	*)
 		die "no user-mode kernel is called '$1': the names are uml and debug"
@@ -39,17 +39,23 @@ um_make_args() {
 	esac
 }
 
-# um_module NAME SRC OUT: build the module in SRC for kernel NAME, with the
-# objects in OUT, so that one source serves several kernels at a time.
+# um_module NAME SRC OUT [VARIABLE=VALUE]...: build the module whose Kbuild is
+# in SRC for kernel NAME, in a copy of its sources in OUT, so that one tree
+# serves several kernels at a time.
 um_module() {
-	local dir args
+	local dir args src=$2 out=$3
 	dir=$(um_dir "$1")
 	mapfile -t args < <(um_make_args "$1")
-	shift
-	mkdir -p "$2"
-	EXTRA_BIND="${EXTRA_BIND:-} $1" run_logged "$CACHE/log/module-$(basename "$2").log" \
-		in_tools make -C "$KSRC" O="$dir/build" "${args[@]}" \
-		-j"$(nproc)" M="$1" MO="$2" modules
+	shift 3
+	mkdir -p "$out"
+	EXTRA_BIND="${EXTRA_BIND:-} $src" in_tools rsync -a --prune-empty-dirs \
+		--exclude='/qemu-ci' --exclude='/Documentation' --exclude='.*' \
+		--exclude='*_generated.rs' --exclude='*.mod.c' --include='*/' \
+		--include='*.rs' --include='*.[ch]' --include=Kbuild \
+		--include=bindgen_parameters --exclude='*' "$src/" "$out/"
+	run_logged "$CACHE/log/module-$(basename "$out").log" \
+		in_tools make -C "$KSRC" O="$dir/build" "${args[@]}" "$@" \
+		-j"$(nproc)" M="$out" modules
 }
 
 # um_missing FRAGMENT CONFIG: the lines of FRAGMENT that CONFIG has not.
