@@ -19,7 +19,7 @@
 . "$TOP/qemu-ci/kernels/um-lib.sh"
 
 ALL=one-burst32,one-burst1,masks32,masks256,install,delete,dump,dump-terse,memory,upcalls
-ROUNDS=5 CASES=$ALL MODULES=c,ours,floor OURS='' OUT=$CACHE/results/bench.json DIVIDE=1
+ROUNDS=5 CASES=$ALL MODULES=c,ours,floor OURS='' OUT=$CACHE/results/bench.json SCALE=1
 
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -28,7 +28,7 @@ while [ $# -gt 0 ]; do
 	--modules) MODULES=$2; shift ;;
 	--module) OURS=$(realpath "$2"); shift ;;
 	--out) OUT=$2; shift ;;
-	--quick) DIVIDE=10 ROUNDS=2 ;;
+	--quick) SCALE=10 ROUNDS=2 ;;
 	*)
 		sed -n '/^#   bench.sh/,/^[^#]/p' "$0" | sed -n 's/^# \{0,1\}//p'
 		[ "$1" = --help ] && exit 0
@@ -87,7 +87,7 @@ binds=()
 "$TOP/qemu-ci/kernels/boot-uml.sh" --kernel uml --mem 1G --cpus 2 --timeout 900 \
 	--results "$RESULTS" "${binds[@]}" --check-log -- \
 	python3 "$TOP/qemu-ci/bench/guest.py" --client "$WORK/ovsbench" \
-	--out "$RESULTS/lines" --rounds "$ROUNDS" --cases "$CASES" --divide "$DIVIDE" "${args[@]}"
+	--out "$RESULTS/lines" --rounds "$ROUNDS" --cases "$CASES" --scale "$SCALE" "${args[@]}"
 
 in_tools python3 "$TOP/qemu-ci/bench/report.py" "$RESULTS/lines" "$RESULTS/json" \
 	--expect "$figures" --note "kernel=$(cat "$(um_dir uml)/release")" \

@@ -109,7 +109,7 @@ class Bench:
 
     def forward(self, case):
         shape, burst, count = PACKET_CASES[case]
-        count = max(burst * 10, count // self.args.divide)
+        count = max(burst * 10, int(count * self.args.scale))
         self.send(shape, burst, max(burst, count // 10 // burst * burst))
         before = self.sent_out()
         sent, pps = self.send(shape, burst, count)
@@ -131,7 +131,7 @@ class Bench:
     # upcalls
 
     def upcalls(self):
-        count = UPCALLS // self.args.divide
+        count = int(UPCALLS * self.args.scale)
         with subprocess.Popen(
             [self.args.client, "upcalls", str(count)], stdout=subprocess.PIPE, text=True
         ) as p:
@@ -156,6 +156,11 @@ class Bench:
             self.run("insmod", path)
         else:
             self.run("modprobe", name)
+        if self.args.kallsyms:
+            with open("/proc/kallsyms", encoding="ascii") as f:
+                symbols = f.read()
+            with open(self.args.kallsyms, "w", encoding="ascii") as f:
+                f.write(symbols)
         try:
             yield
         finally:
@@ -248,7 +253,8 @@ def main():
     p.add_argument("--out", required=True)
     p.add_argument("--rounds", type=int, required=True)
     p.add_argument("--cases", required=True)
-    p.add_argument("--divide", type=int, default=1, help="fewer packets, for a quick look")
+    p.add_argument("--scale", type=float, default=1, help="more or fewer packets")
+    p.add_argument("--kallsyms", help="where to keep the kernel's and the module's symbols")
     p.add_argument("module", nargs="+", help="NAME=PATH; no path is the kernel's own")
     try:
         Bench(p.parse_args()).main()

@@ -14,6 +14,8 @@
 #   --dmesg FILE       keep the kernel's log there
 #   --check-log        fail (status 99) when the kernel's log has a warning, an
 #                      oops, a lockdep or RCU splat or a leak
+#   --under TEXT       a command, with its arguments, to run the kernel's host
+#                      process under, such as perf record
 #   --append TEXT      more words for the kernel's command line
 #
 # The guest's root is the guest root folder, read-only through hostfs under an
@@ -24,7 +26,7 @@
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/qemu-ci/kernels/um-lib.sh"
 
-KERNEL=uml TIMEOUT=300 MEM=1G CPUS=2 RESULTS='' DMESG='' CHECK=0 APPEND=() BINDS=()
+KERNEL=uml TIMEOUT=300 MEM=1G CPUS=2 RESULTS='' DMESG='' CHECK=0 APPEND=() UNDER=() BINDS=()
 
 usage() {
 	sed -n '/^#   boot-uml/,/^$/p' "$0" | sed 's/^# \{0,1\}//'
@@ -41,6 +43,7 @@ while [ $# -gt 0 ]; do
 	--bind) BINDS+=("$(realpath "$2")"); shift ;;
 	--dmesg) DMESG=$2; shift ;;
 	--check-log) CHECK=1 ;;
+	--under) read -ra UNDER <<<"$2"; shift ;;
 	--append) read -ra APPEND <<<"$2"; shift ;;
 	--help) usage 0 ;;
 	--) shift; break ;;
@@ -146,7 +149,7 @@ rc=0
 EXTRA_BIND="${EXTRA_BIND:-} ${BINDS[*]} $RESULTS $KDIR" in_tools env TMPDIR=/dev/shm \
 	unshare --pid --fork --kill-child \
 	sh -c 'mount -t proc proc /proc && exec "$@"' sh \
-	timeout -k 5 "$TIMEOUT" "$KDIR/build/linux" \
+	timeout -k 5 "$TIMEOUT" "${UNDER[@]}" "$KDIR/build/linux" \
 	mem="$MEM" ncpus="$CPUS" seccomp=on root=/dev/root rootfstype=hostfs ro \
 	init="$RUN/init" console=tty1 con=null con0=null,fd:1 con1=null,fd:2 \
 	ignore_loglevel kunit.enable=1 sysctl.kernel.panic_on_rcu_stall=1 "${APPEND[@]}" \
