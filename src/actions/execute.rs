@@ -20,6 +20,7 @@ use kernel_ext::{
     jhash::jhash_1word,
     net::{
         net_ratelimit,
+        netdevice::DeviceName,
         skbuff::SkBuff, //
     },
     percpu::Counter,
@@ -168,9 +169,10 @@ pub(crate) fn ovs_execute_actions<'g>(
 #[cold]
 fn recursion_limit(ctx: BhRcu<'_>, dp: &Datapath, skb: SkBuff) -> Result {
     if net_ratelimit() {
+        let name = dp.local(ctx.rcu()).map(|port| port.name());
         pr_crit!(
             "ovs: recursion limit reached on datapath {}, probable configuration error\n",
-            dp.name(ctx.rcu())
+            name.as_ref().map_or(c"", DeviceName::as_cstr)
         );
     }
     skb.free(OVS_DROP_RECURSION_LIMIT);
@@ -381,7 +383,8 @@ fn defer<'g>(
     if !room {
         skb.free(OVS_DROP_DEFERRED_LIMIT);
         if net_ratelimit() {
-            let name = dp.name(exec.ctx.rcu());
+            let name = dp.local(exec.ctx.rcu()).map(|port| port.name());
+            let name = name.as_ref().map_or(c"", DeviceName::as_cstr);
             match nested {
                 Nested::Actions(_) => pr_warn!(
                     "{}: deferred action limit reached, drop sample action\n",
