@@ -4,6 +4,8 @@
 //! [`crate::flow_netlink`].
 
 pub(crate) mod cb;
+pub(crate) mod execute;
+mod output;
 mod push_pop;
 mod set;
 

@@ -6,14 +6,39 @@
 
 use kernel::prelude::*;
 
-use kernel_ext::sync::rcu::BarrierOnDrop;
+use kernel_ext::{
+    net::{
+        dropreason,
+        namespace::PernetRegistration,
+        rtnetlink::RtnlLinkRegistration, //
+    },
+    percpu::Counter,
+    static_percpu::StaticPerCpuMemory,
+    sync::rcu::BarrierOnDrop, //
+};
+
+use self::{
+    actions::execute::EXEC_LEVEL,
+    datapath::{
+        genl::Families,
+        ovs_net::{
+            self,
+            OvsNetOps, //
+        },
+    },
+    dp_notify::DpNotify,
+    drop::DROP_REASONS,
+    vport::internal_dev::ovs_internal_dev_rtnl_link_register, //
+};
 
 mod actions;
 mod datapath;
 mod drop;
+mod dp_notify;
 mod flow;
 mod flow_netlink;
 mod flow_table;
+mod vport;
 
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[path = "../kunit/flow_table.rs"]
@@ -36,17 +61,39 @@ module! {
 }
 
 /// All that the module has registered. Fields are dropped in their order, so
-/// what uses something stands before it.
+/// what uses something stands before it; they are made in the opposite order.
 struct OvsModule {
-    /// Nothing may still be waiting for a grace period when the code goes away.
+    // No more commands.
+    _genl: Families,
+    // No more news of devices.
+    _notify: DpNotify,
+    // No more datapaths.
+    _net: PernetRegistration<OvsNetOps>,
+    _drop_reasons: dropreason::Registration,
+    // Ports and flows that wait for a grace period still need what follows.
     _barrier: BarrierOnDrop,
+    _link: RtnlLinkRegistration,
+    _level: StaticPerCpuMemory<Counter>,
 }
 
 impl kernel::Module for OvsModule {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         pr_info!("Open vSwitch switching datapath\n");
+
+        let level = EXEC_LEVEL.alloc()?;
+        let link = ovs_internal_dev_rtnl_link_register()?;
+        let barrier = BarrierOnDrop;
+        let net = ovs_net::register()?;
+        let notify = DpNotify::register()?;
+        let genl = Families::register()?;
         Ok(OvsModule {
-            _barrier: BarrierOnDrop,
+            _genl: genl,
+            _notify: notify,
+            _net: net,
+            _drop_reasons: dropreason::Registration::new(&DROP_REASONS),
+            _barrier: barrier,
+            _link: link,
+            _level: level,
         })
     }
 }

@@ -22,4 +22,5 @@
 #include "net/netdevice.c"
 #include "net/skbuff.c"
 #include "percpu.c"
+#include "ratelimit.c"
 #include "time.c"

@@ -47,6 +47,7 @@ pub mod jhash;
 pub mod net;
 pub mod percpu;
 pub mod random;
+pub mod ratelimit;
 pub mod rcu_table;
 pub mod static_percpu;
 pub mod sync;

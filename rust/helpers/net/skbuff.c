@@ -97,11 +97,6 @@ __rust_helper bool rust_helper_skb_warn_if_lro(const struct sk_buff *skb)
 	return skb_warn_if_lro(skb);
 }
 
-__rust_helper void rust_helper_skb_clear_tstamp(struct sk_buff *skb)
-{
-	skb_clear_tstamp(skb);
-}
-
 /* A macro or an inline without CONFIG_TRACEPOINTS. */
 __rust_helper void rust_helper_ovs_consume_skb(struct sk_buff *skb)
 {

@@ -252,6 +252,16 @@ impl NetDevice {
         ptr::eq(read_field!(self, nd_net.net), net.as_raw())
     }
 
+    /// Makes the packet one of this device, for as long as it is processed
+    /// under the RCU read lock. C: `skb->dev = dev`.
+    #[inline]
+    pub fn set_skb_dev(&self, skb: &mut SkBuff, _rcu: RcuRead<'_>) {
+        // SAFETY: The device is valid while the RCU read lock is held; what
+        // keeps a packet for longer takes a reference or is flushed when the
+        // device goes.
+        unsafe { skb.set_dev_ptr(self.as_ptr()) };
+    }
+
     /// Sends a packet out of the device. C: `skb->dev = dev` and
     /// `dev_queue_xmit(skb)`.
     #[inline]

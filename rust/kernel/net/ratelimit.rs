@@ -34,6 +34,6 @@ pub fn warn(args: fmt::Arguments<'_>) {
 #[macro_export]
 macro_rules! net_warn_ratelimited {
     ($($arg:tt)+) => {
-        $crate::net::ratelimit::warn(::core::format_args!($($arg)+))
+        $crate::net::ratelimit::warn(::kernel::prelude::fmt!($($arg)+))
     };
 }

@@ -87,14 +87,11 @@ unsafe extern "C" fn frame_hook<T: RxHandler>(
             );
             return bindings::rx_handler_result_RX_HANDLER_CONSUMED;
         }
-        bindings::skb_share_check(skb, bindings::GFP_ATOMIC)
+        SkBuff::share_check(skb)
     };
-    let Some(skb) = NonNull::new(skb) else {
+    let Some(skb) = skb else {
         return bindings::rx_handler_result_RX_HANDLER_CONSUMED;
     };
-    // SAFETY: The packet is owned and, after the call above, not shared. Its
-    // control block is free for a receive handler.
-    let skb = unsafe { SkBuff::from_raw(skb) };
     // SAFETY: C calls this in softirq with the RCU read lock held.
     let ctx = unsafe { BhRcu::assume_held() };
     // SAFETY: `register()` stored an `RcuArc<T>`, whose reference lasts until

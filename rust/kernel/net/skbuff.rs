@@ -279,6 +279,12 @@ impl SkBuff {
         }
     }
 
+    /// Lets the packet be fragmented locally. C: `skb->ignore_df = 1`.
+    #[inline]
+    pub fn set_ignore_df(&mut self) {
+        self.headers_mut().set_ignore_df(1);
+    }
+
     /// The device that the packet came in on or goes out to. C: `skb->dev`.
     #[inline]
     pub(crate) fn dev_ptr(&self) -> *mut bindings::net_device {

@@ -28,6 +28,9 @@ use super::{
     NLM_F_ECHO, //
 };
 
+/// Headers take multiples of this many bytes.
+const NLMSG_ALIGNTO: usize = bindings::NLMSG_ALIGNTO as usize;
+
 /// The request that a command runs for.
 ///
 /// C: `struct genl_info`.
@@ -102,6 +105,28 @@ impl<'a> GenlInfo<'a> {
                 (*info.family).hdrsize as usize,
             )
         }
+    }
+
+    /// The bytes of the attributes, for a command whose attributes generic
+    /// netlink does not parse: a dump of lenient validation.
+    ///
+    /// C: `genlmsg_parse_deprecated()` reads these.
+    pub fn attr_bytes(&self) -> &'a [u8] {
+        let info = self.info();
+        // SAFETY: The message of a request is valid for `nlmsg_len` bytes from
+        // its header on, and lives for `'a`.
+        let msg = unsafe {
+            core::slice::from_raw_parts(
+                info.nlhdr.cast::<u8>(),
+                (*info.nlhdr).nlmsg_len as usize,
+            )
+        };
+        // SAFETY: The family of a request is valid by the type invariant.
+        let hdrsize = unsafe { (*info.family).hdrsize } as usize;
+        let hdrlen = size_of::<bindings::nlmsghdr>() + size_of::<bindings::genlmsghdr>();
+
+        msg.get(hdrlen.saturating_add(hdrsize.next_multiple_of(NLMSG_ALIGNTO))..)
+            .unwrap_or_default()
     }
 
     /// The network namespace of the socket that sent the request.

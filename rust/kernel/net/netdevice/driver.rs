@@ -19,6 +19,7 @@ use kernel::{
     },
     ffi,
     prelude::*,
+    sync::rcu,
     types::Opaque, //
 };
 
@@ -195,8 +196,9 @@ unsafe extern "C" fn start_xmit_callback<T: NetDeviceOps>(
             SkBuff::from_raw(NonNull::new_unchecked(skb)),
         )
     };
-    // SAFETY: C calls this with bottom halves disabled and the RCU read lock
-    // held (`__dev_queue_xmit()`).
+    // Not every caller holds it: `__dev_direct_xmit()` does not.
+    let _rcu = rcu::read_lock();
+    // SAFETY: C calls this with bottom halves disabled.
     data.start_xmit(unsafe { BhRcu::assume_held() }, dev, skb);
     bindings::netdev_tx_NETDEV_TX_OK
 }

@@ -2,7 +2,10 @@
 
 //! The data of socket buffers and where the headers are in it.
 
-use super::SkBuff;
+use super::{
+    IpSummed,
+    SkBuff, //
+};
 use crate::bindings;
 use kernel::{
     error::to_result,
@@ -204,8 +207,19 @@ impl SkBuff {
             return Err(ENOMEM);
         }
         // CAST: The headroom is no more than 32 bits.
-        // SAFETY: By the type invariant; there is enough headroom.
-        unsafe { bindings::skb_push_rcsum(self.as_ptr(), len as u32) };
+        let len32 = len as u32;
+        let skb = self.as_ptr();
+        if self.ip_summed() == IpSummed::Complete {
+            // SAFETY: By the type invariant; there is enough headroom.
+            unsafe { bindings::skb_push_rcsum(skb, len32) };
+        } else {
+            // SAFETY: As above. There is no sum to be changed, so this is all
+            // that C does.
+            unsafe {
+                (*skb).data = (*skb).data.sub(len);
+                (*skb).len = (*skb).len.wrapping_add(len32);
+            }
+        }
         Ok(())
     }
 

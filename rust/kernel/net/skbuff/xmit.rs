@@ -101,7 +101,11 @@ impl SkBuff {
     /// Forgets when the packet came. C: `skb_clear_tstamp()`.
     #[inline]
     pub fn clear_tstamp(&mut self) {
-        // SAFETY: By the type invariant.
-        unsafe { bindings::skb_clear_tstamp(self.as_ptr()) };
+        // A time of delivery stays; a time of arrival goes.
+        if self.headers().tstamp_type() == 0 {
+            // SAFETY: By the type invariant; both views of the union are
+            // 64-bit numbers.
+            unsafe { (*self.as_ptr()).__bindgen_anon_2.tstamp = 0 };
+        }
     }
 }

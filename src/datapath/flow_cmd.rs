@@ -1,0 +1,517 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The commands of `ovs_flow`.
+//!
+//! A request is parsed, and what it needs is allocated, before `ovs_mutex` is
+//! taken; the lock covers the look-up, the change and the filling of the
+//! reply.
+
+mod fill;
+
+use kernel::{
+    pr_warn_once,
+    prelude::*,
+    sync::rcu, //
+};
+
+use kernel_ext::{
+    net::{
+        genetlink::{
+            netlink_set_err,
+            Doit,
+            Dump,
+            Dumpit,
+            Family,
+            GenlHdr,
+            GenlInfo,
+            MulticastGroup,
+            SmallOp,
+            NLM_F_CREATE,
+            NLM_F_EXCL,
+            NLM_F_MULTI, //
+        },
+        netlink::{
+            policy::{
+                nla_parse,
+                Validation, //
+            },
+            MsgBuf,
+            NlMsg,
+            NlaPolicy, //
+        },
+    },
+    sync::rcu::{
+        RcuArc,
+        RcuRead, //
+    },
+    uapi, //
+};
+
+use self::fill::{
+    ovs_flow_cmd_alloc_info,
+    ovs_flow_cmd_fill_info,
+    ovs_flow_cmd_msg_size, //
+};
+use super::{
+    genl::{
+        self,
+        ovs_notify,
+        reply_hdr, //
+    },
+    get_dp,
+    get_dp_rcu,
+    state::{
+        ovs_lock,
+        OvsGuard, //
+    },
+    Datapath, //
+};
+use crate::{
+    actions::SwFlowActions,
+    flow::{
+        key::SwFlowKey,
+        SwFlow,
+        SwFlowId, //
+    },
+    flow_netlink::{
+        nlerr,
+        ovs_nla_copy_actions,
+        ovs_nla_get_identifier,
+        ovs_nla_get_key,
+        ovs_nla_get_match,
+        ovs_nla_get_ufid,
+        ovs_nla_get_ufid_flags,
+        SwFlowMatch, //
+    },
+};
+
+const KEY: u32 = uapi::ovs_flow_attr_OVS_FLOW_ATTR_KEY;
+const ACTIONS: u32 = uapi::ovs_flow_attr_OVS_FLOW_ATTR_ACTIONS;
+const CLEAR: u32 = uapi::ovs_flow_attr_OVS_FLOW_ATTR_CLEAR;
+const MASK: u32 = uapi::ovs_flow_attr_OVS_FLOW_ATTR_MASK;
+const PROBE: u32 = uapi::ovs_flow_attr_OVS_FLOW_ATTR_PROBE;
+const UFID: u32 = uapi::ovs_flow_attr_OVS_FLOW_ATTR_UFID;
+const UFID_FLAGS: u32 = uapi::ovs_flow_attr_OVS_FLOW_ATTR_UFID_FLAGS;
+const N_ATTRS: usize = uapi::ovs_flow_attr___OVS_FLOW_ATTR_MAX as usize;
+
+const CMD_NEW: u32 = uapi::ovs_flow_cmd_OVS_FLOW_CMD_NEW;
+const CMD_DEL: u32 = uapi::ovs_flow_cmd_OVS_FLOW_CMD_DEL;
+const CMD_GET: u32 = uapi::ovs_flow_cmd_OVS_FLOW_CMD_GET;
+const CMD_SET: u32 = uapi::ovs_flow_cmd_OVS_FLOW_CMD_SET;
+
+static FLOW_POLICY: [NlaPolicy; N_ATTRS] = NlaPolicy::table(&[
+    (KEY, NlaPolicy::nested()),
+    (MASK, NlaPolicy::nested()),
+    (ACTIONS, NlaPolicy::nested()),
+    (CLEAR, NlaPolicy::flag()),
+    (PROBE, NlaPolicy::flag()),
+    (UFID, NlaPolicy::unspec(1)),
+    (UFID_FLAGS, NlaPolicy::u32()),
+]);
+
+static DP_FLOW_GENL_OPS: [SmallOp; 4] = [
+    SmallOp::new(CMD_NEW).uns_admin_perm().doit::<FlowNew>(),
+    SmallOp::new(CMD_DEL).uns_admin_perm().doit::<FlowDel>(),
+    SmallOp::new(CMD_GET)
+        .doit::<FlowGet>()
+        .dumpit::<FlowGet>(),
+    SmallOp::new(CMD_SET).uns_admin_perm().doit::<FlowSet>(),
+];
+
+static OVS_DP_FLOW_MULTICAST_GROUP: [MulticastGroup; 1] =
+    [MulticastGroup::new(uapi::OVS_FLOW_MCGROUP)];
+
+/// The family `ovs_flow`.
+pub(super) static DP_FLOW_GENL_FAMILY: Family = genl::family(
+    uapi::OVS_FLOW_FAMILY,
+    uapi::OVS_FLOW_VERSION,
+    &FLOW_POLICY,
+    &DP_FLOW_GENL_OPS,
+    &OVS_DP_FLOW_MULTICAST_GROUP,
+    CMD_SET,
+);
+
+/// A request about a flow.
+struct Request<'a> {
+    info: &'a GenlInfo<'a>,
+    dp_ifindex: i32,
+    ufid_flags: u32,
+    /// Errors of parsing are logged; not for a probe.
+    log: bool,
+}
+
+impl<'a> Request<'a> {
+    fn new(info: &'a GenlInfo<'a>) -> Self {
+        Request {
+            info,
+            dp_ifindex: genl::dp_ifindex(info),
+            ufid_flags: ovs_nla_get_ufid_flags(info.attr(UFID_FLAGS)),
+            log: info.attr(PROBE).is_none(),
+        }
+    }
+
+    fn get_dp(&self, lock: &OvsGuard) -> Result<RcuArc<Datapath>> {
+        get_dp(lock, self.info.net(), self.dp_ifindex).ok_or(ENODEV)
+    }
+
+    /// A buffer for a notification, if anyone wants one.
+    fn alloc_notification(&self, orig_len: usize, id: Option<&SwFlowId>) -> Result<Option<NlMsg>> {
+        if !self.info.must_notify(&DP_FLOW_GENL_FAMILY, genl::MCGROUP) {
+            return Ok(None);
+        }
+        ovs_flow_cmd_alloc_info(orig_len, id, self.ufid_flags).map(Some)
+    }
+
+    /// Fills a reply that has room for the flow.
+    fn fill(&self, flow: &SwFlow, acts: &SwFlowActions, msg: &mut MsgBuf<'_>, cmd: u32) -> Result {
+        ovs_flow_cmd_fill_info(
+            flow,
+            acts,
+            self.dp_ifindex,
+            msg,
+            reply_hdr(self.info, cmd),
+            self.ufid_flags,
+        )
+    }
+
+    /// Fills the notification, if there is to be one. That there is too little
+    /// room would be a bug in the sizes; then nobody is notified.
+    fn fill_notification(
+        &self,
+        flow: &SwFlow,
+        acts: &SwFlowActions,
+        msg: Option<NlMsg>,
+        cmd: u32,
+    ) -> Option<NlMsg> {
+        msg.and_then(|mut msg| match self.fill(flow, acts, &mut msg, cmd) {
+            Ok(()) => Some(msg),
+            Err(_) => {
+                pr_warn_once!("no room for a flow in its notification\n");
+                None
+            }
+        })
+    }
+
+    fn notify(&self, msg: Option<NlMsg>) {
+        if let Some(msg) = msg {
+            ovs_notify(&DP_FLOW_GENL_FAMILY, msg, self.info);
+        }
+    }
+}
+
+/// How a request names a flow that it expects to be there: a UFID goes before
+/// a key.
+fn find(dp: &Datapath, lock: &OvsGuard, ufid: Option<&SwFlowId>, key: Option<&SwFlowKey>) -> Result<RcuArc<SwFlow>> {
+    match (ufid, key) {
+        (Some(ufid), _) => dp.table.lookup_id(lock, ufid),
+        (None, Some(key)) => dp.table.lookup_exact(lock, key),
+        (None, None) => None,
+    }
+    .ok_or(ENOENT)
+}
+
+/// The key that is left of the request's under its mask.
+///
+/// C: `ovs_flow_mask_key()`.
+fn masked_key(m: &SwFlowMatch) -> SwFlowKey {
+    let mut key = m.key;
+
+    for (word, mask) in key.words_mut().iter_mut().zip(m.mask.words()) {
+        *word &= mask;
+    }
+    key
+}
+
+/// Whether the flow is the one that the request describes.
+///
+/// C: `ovs_flow_cmp()`.
+fn ovs_flow_cmp(flow: &SwFlow, m: &SwFlowMatch) -> bool {
+    match flow.id().as_key() {
+        Some(key) => *key == m.key,
+        None => flow.key() == m.key,
+    }
+}
+
+/// `OVS_FLOW_CMD_NEW`.
+struct FlowNew;
+
+impl FlowNew {
+    /// Gives a flow that is there already the new actions, if the request
+    /// allows for that.
+    fn update(
+        req: &Request<'_>,
+        lock: &OvsGuard,
+        dp: &Datapath,
+        mut flow: RcuArc<SwFlow>,
+        m: &SwFlowMatch,
+        id: &SwFlowId,
+        acts: RcuArc<SwFlowActions>,
+        mut reply: Option<NlMsg>,
+    ) -> Result<Option<NlMsg>> {
+        // NLM_F_CREATE is taken for NLM_F_EXCL, because generic netlink takes
+        // the latter for a dump request.
+        if req.info.nlmsg_flags() & (NLM_F_CREATE | NLM_F_EXCL) != 0 {
+            return Err(EEXIST);
+        }
+
+        // Look for any overlapping flow.
+        if !ovs_flow_cmp(&flow, m) {
+            // The UFID is the same but the key is another.
+            if !flow.id().is_key() {
+                return Err(ENOENT);
+            }
+            flow = dp.table.lookup_exact(lock, &m.key).ok_or(ENOENT)?;
+        }
+
+        if reply.is_some() {
+            let size = |id| ovs_flow_cmd_msg_size(acts.orig_len, Some(id), req.ufid_flags);
+
+            if size(id) < size(flow.id()) {
+                reply = req.alloc_notification(acts.orig_len, Some(flow.id()))?;
+            }
+        }
+
+        flow.set_actions(acts.clone());
+        Ok(req.fill_notification(&flow, &acts, reply, CMD_NEW))
+    }
+}
+
+/// C: `ovs_flow_cmd_new()`.
+impl Doit for FlowNew {
+    fn doit(info: &GenlInfo<'_>) -> Result {
+        let req = Request::new(info);
+
+        // Must have key and actions.
+        let Some(key) = info.attr(KEY) else {
+            nlerr!(req.log, "Flow key attr not present in new flow.");
+            return Err(EINVAL);
+        };
+        let Some(actions) = info.attr(ACTIONS) else {
+            nlerr!(req.log, "Flow actions attr not present in new flow.");
+            return Err(EINVAL);
+        };
+
+        let m = ovs_nla_get_match(key, info.attr(MASK), req.log)?;
+        let id = ovs_nla_get_identifier(info.attr(UFID), &m.key, req.log)?;
+        let acts = ovs_nla_copy_actions(actions, &masked_key(&m), req.log).inspect_err(|_| {
+            nlerr!(
+                req.log,
+                "Flow actions may not be safe on all matching packets."
+            );
+        })?;
+        let acts = RcuArc::new(acts, GFP_KERNEL)?;
+        let mut reply = req.alloc_notification(acts.orig_len, Some(&id))?;
+
+        let lock = ovs_lock();
+        let dp = req.get_dp(&lock)?;
+
+        // Check if this is a duplicate flow.
+        let mut flow = None;
+        if !id.is_key() {
+            flow = dp.table.lookup_id(&lock, &id);
+        }
+        if flow.is_none() {
+            flow = dp.table.lookup_key(&lock, &m.key);
+        }
+        reply = match flow {
+            None => {
+                let flow = dp.table.insert(&lock, &m.key, &m.mask, id, acts.clone())?;
+
+                req.fill_notification(&flow, &acts, reply, CMD_NEW)
+            }
+            Some(flow) => Self::update(&req, &lock, &dp, flow, &m, &id, acts, reply)?,
+        };
+        drop(lock);
+
+        req.notify(reply);
+        Ok(())
+    }
+}
+
+/// `OVS_FLOW_CMD_SET`.
+struct FlowSet;
+
+impl FlowSet {
+    /// C: `ovs_nla_init_match_and_action()`.
+    fn match_and_actions(
+        req: &Request<'_>,
+    ) -> Result<(Option<SwFlowKey>, Option<RcuArc<SwFlowActions>>)> {
+        let m = match req.info.attr(KEY) {
+            Some(key) => Some(ovs_nla_get_match(key, req.info.attr(MASK), req.log)?),
+            None => None,
+        };
+        let acts = match (req.info.attr(ACTIONS), &m) {
+            (None, _) => None,
+            (Some(_), None) => {
+                nlerr!(
+                    req.log,
+                    "Flow key attribute not present in set flow."
+                );
+                return Err(EINVAL);
+            }
+            (Some(actions), Some(m)) => {
+                let acts = ovs_nla_copy_actions(actions, &masked_key(m), req.log)
+                    .inspect_err(|_| {
+                        nlerr!(
+                            req.log,
+                            "Actions may not be safe on all matching packets"
+                        );
+                    })?;
+
+                Some(RcuArc::new(acts, GFP_KERNEL)?)
+            }
+        };
+
+        Ok((m.map(|m| m.key), acts))
+    }
+}
+
+/// C: `ovs_flow_cmd_set()`.
+impl Doit for FlowSet {
+    fn doit(info: &GenlInfo<'_>) -> Result {
+        let req = Request::new(info);
+        let ufid = ovs_nla_get_ufid(info.attr(UFID), req.log);
+
+        if info.attr(KEY).is_none() && ufid.is_none() {
+            nlerr!(
+                req.log,
+                "Flow set message rejected, Key attribute missing."
+            );
+            return Err(EINVAL);
+        }
+
+        let (key, acts) = Self::match_and_actions(&req)?;
+        let mut reply = match &acts {
+            Some(acts) => req.alloc_notification(acts.orig_len, ufid.as_ref())?,
+            None => None,
+        };
+
+        let lock = ovs_lock();
+        let dp = req.get_dp(&lock)?;
+        let flow = find(&dp, &lock, ufid.as_ref(), key.as_ref())?;
+
+        reply = match acts {
+            Some(acts) => {
+                flow.set_actions(acts.clone());
+                req.fill_notification(&flow, &acts, reply, CMD_SET)
+            }
+            None => {
+                let acts = flow.load_actions().ok_or(ENOENT)?;
+
+                reply = req.alloc_notification(acts.orig_len, Some(flow.id()))?;
+                req.fill_notification(&flow, &acts, reply, CMD_SET)
+            }
+        };
+
+        if info.attr(CLEAR).is_some() {
+            flow.stats.clear();
+        }
+        drop(lock);
+
+        req.notify(reply);
+        Ok(())
+    }
+}
+
+/// `OVS_FLOW_CMD_GET`.
+struct FlowGet;
+
+/// C: `ovs_flow_cmd_get()`.
+impl Doit for FlowGet {
+    fn doit(info: &GenlInfo<'_>) -> Result {
+        let req = Request::new(info);
+        let ufid = ovs_nla_get_ufid(info.attr(UFID), req.log);
+        let key = match info.attr(KEY) {
+            Some(key) => Some(ovs_nla_get_key(key, req.log)?),
+            None if ufid.is_none() => {
+                nlerr!(
+                    req.log,
+                    "Flow get message rejected, Key attribute missing."
+                );
+                return Err(EINVAL);
+            }
+            None => None,
+        };
+
+        let lock = ovs_lock();
+        let dp = req.get_dp(&lock)?;
+        let flow = find(&dp, &lock, ufid.as_ref(), key.as_ref())?;
+        let acts = flow.load_actions().ok_or(ENOENT)?;
+        let mut reply = ovs_flow_cmd_alloc_info(acts.orig_len, Some(flow.id()), req.ufid_flags)?;
+
+        req.fill(&flow, &acts, &mut reply, CMD_GET)?;
+        drop(lock);
+
+        info.reply(reply)
+    }
+}
+
+/// C: `ovs_flow_cmd_dump()`.
+impl Dumpit for FlowGet {
+    fn dumpit(dump: &mut Dump<'_>) -> Result {
+        let info = dump.info();
+        let dp_ifindex = genl::dp_ifindex(&info);
+        // Generic netlink does not parse the attributes of such a dump.
+        let attrs = nla_parse(info.attr_bytes(), &FLOW_POLICY, Validation::Liberal)?;
+        let ufid_flags = ovs_nla_get_ufid_flags(attrs.get(UFID_FLAGS as usize).copied().flatten());
+        let hdr = GenlHdr {
+            flags: NLM_F_MULTI,
+            ..reply_hdr(&info, CMD_GET)
+        };
+
+        let guard = rcu::read_lock();
+        let rcu = RcuRead::from(&guard);
+        let dp = get_dp_rcu(rcu, info.net(), dp_ifindex).ok_or(ENODEV)?;
+        let start = usize::try_from(dump.arg(0)).unwrap_or(usize::MAX);
+        let msg = dump.msg();
+
+        // A flow that does not fit is where the next call begins.
+        let next = dp.table.walk(start, rcu, |flow| {
+            let Some(acts) = flow.actions(rcu) else {
+                return true;
+            };
+            ovs_flow_cmd_fill_info(flow, acts, dp_ifindex, msg, hdr, ufid_flags).is_ok()
+        });
+        dump.set_arg(0, next.map_or(-1, |next| next as isize));
+        Ok(())
+    }
+}
+
+/// `OVS_FLOW_CMD_DEL`.
+struct FlowDel;
+
+/// C: `ovs_flow_cmd_del()`.
+impl Doit for FlowDel {
+    fn doit(info: &GenlInfo<'_>) -> Result {
+        let req = Request::new(info);
+        let ufid = ovs_nla_get_ufid(info.attr(UFID), req.log);
+        let key = match info.attr(KEY) {
+            Some(key) => Some(ovs_nla_get_key(key, req.log)?),
+            None => None,
+        };
+
+        let lock = ovs_lock();
+        let dp = req.get_dp(&lock)?;
+
+        if key.is_none() && ufid.is_none() {
+            dp.table.flush(&lock);
+            return Ok(());
+        }
+
+        let flow = find(&dp, &lock, ufid.as_ref(), key.as_ref())?;
+        let acts = flow.load_actions().ok_or(ENOENT)?;
+        let mut reply = req
+            .alloc_notification(acts.orig_len, Some(flow.id()))
+            .unwrap_or_else(|err| {
+                netlink_set_err(info.net(), 0, 0, err);
+                None
+            });
+
+        reply = req.fill_notification(&flow, &acts, reply, CMD_DEL);
+        dp.table.remove(&lock, &flow);
+        drop(lock);
+
+        req.notify(reply);
+        Ok(())
+    }
+}

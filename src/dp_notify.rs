@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What happens when a port's device goes away.
+//!
+//! The notifier runs under the rtnl lock, inside which `ovs_mutex` must not be
+//! taken: it unties the device at once and leaves the rest to a work item.
+
+use kernel::{
+    c_str,
+    prelude::*,
+    static_lock_class, //
+};
+
+use kernel_ext::{
+    net::{
+        namespace::Net,
+        netdevice::NetDevice,
+        notifier::{
+            NetdevEvent,
+            NetdevNotifier,
+            NetdevNotifierRegistration, //
+        },
+        rtnetlink::Rtnl, //
+    },
+    sync::rcu::{
+        RcuArc,
+        RcuRead, //
+    },
+    uapi,
+    workqueue::{
+        StaticWork,
+        StaticWorkGuard, //
+    },
+};
+
+use crate::{
+    datapath::{
+        ovs_net::{
+            for_each_dp,
+            ovs_dp_detach_port,
+            ports_of,
+            OVS_NET, //
+        },
+        state::{
+            ovs_lock,
+            OvsGuard, //
+        },
+        vport_cmd::{
+            ovs_vport_cmd_build_info,
+            DP_VPORT_GENL_FAMILY, //
+        },
+    },
+    vport::{
+        netdev::{
+            ovs_netdev_detach_dev,
+            ovs_netdev_get_vport, //
+        },
+        Vport, //
+    },
+};
+
+/// The only multicast group of the port family.
+const MCGROUP: u32 = 0;
+
+static DP_NOTIFY_WORK: StaticWork =
+    StaticWork::new(ovs_dp_notify_wq, c_str!("dp_notify_work"), static_lock_class!());
+
+/// Deletes a port and tells those who listen.
+///
+/// C: `dp_detach_port_notify()`.
+fn dp_detach_port_notify(lock: &OvsGuard, vport: RcuArc<Vport>) {
+    let dp = vport.dp().clone();
+    let net = dp.net().get();
+    let cmd = uapi::ovs_vport_cmd_OVS_VPORT_CMD_DEL;
+    let notify = ovs_vport_cmd_build_info(lock, &vport, net, cmd);
+    ovs_dp_detach_port(lock, vport);
+    match notify {
+        Ok(msg) => {
+            // An error is that nobody listens, or that one who does lost it,
+            // which its socket says.
+            let _ = DP_VPORT_GENL_FAMILY.multicast(net, msg, 0, MCGROUP, GFP_KERNEL);
+        }
+        Err(e) => DP_VPORT_GENL_FAMILY.set_err(net, 0, MCGROUP, e),
+    }
+}
+
+/// Deletes the ports whose devices have gone.
+///
+/// C: `ovs_dp_notify_wq()`, of which there is one for each namespace.
+fn ovs_dp_notify_wq() {
+    let lock = ovs_lock();
+    while let Some(net) = Net::find_map(|net| {
+        OVS_NET
+            .load(net)?
+            .take_port_gone()
+            .then(|| net.handle())
+    }) {
+        // Its datapaths, if it has any, cannot go before the lock is released.
+        for_each_dp(&lock, net.get(), |dp| {
+            for vport in ports_of(dp) {
+                if !vport.is_internal() && !vport.dev().is_ovs_port() {
+                    dp_detach_port_notify(&lock, vport);
+                }
+            }
+            true
+        });
+    }
+}
+
+/// Hears of devices that go away.
+struct DpDeviceNotifier;
+
+impl NetdevNotifier for DpDeviceNotifier {
+    /// C: `dp_device_event()`.
+    fn event(event: NetdevEvent, dev: &NetDevice, rtnl: Rtnl<'_>) {
+        if event != NetdevEvent::UNREGISTER {
+            return;
+        }
+        let Some(vport) = ovs_netdev_get_vport(dev, rtnl) else {
+            return;
+        };
+        ovs_netdev_detach_dev(dev, rtnl);
+        drop(vport);
+
+        let guard = kernel::sync::rcu::read_lock();
+        let rcu = RcuRead::from(&guard);
+        if let Some(ovs_net) = OVS_NET.get(dev.net(rcu), rcu) {
+            ovs_net.set_port_gone();
+            DP_NOTIFY_WORK.queue();
+        }
+    }
+}
+
+/// While this lives, ports go when their devices do. Unregistering comes before
+/// the work is waited for, in the order of the fields.
+pub(crate) struct DpNotify {
+    _notifier: NetdevNotifierRegistration<DpDeviceNotifier>,
+    _work: StaticWorkGuard,
+}
+
+impl DpNotify {
+    /// Registers the notifier.
+    pub(crate) fn register() -> Result<Self> {
+        let work = DP_NOTIFY_WORK.enable()?;
+        Ok(Self {
+            _notifier: NetdevNotifierRegistration::new()?,
+            _work: work,
+        })
+    }
+}

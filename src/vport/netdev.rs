@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Ports that are devices of their own: what the device receives goes to the
+//! datapath.
+
+use core::sync::atomic::{
+    fence,
+    Ordering, //
+};
+
+use kernel::prelude::*;
+
+use kernel_ext::{
+    net::{
+        netdevice::{
+            NetDevice,
+            ARPHRD_ETHER,
+            ARPHRD_NONE,
+            IFF_LOOPBACK, //
+        },
+        rtnetlink::{
+            Rtnl,
+            RtnlGuard, //
+        },
+        rx_handler::{
+            self,
+            RxHandler,
+            RxResult, //
+        },
+        skbuff::SkBuff, //
+    },
+    sync::{
+        bh::BhRcu,
+        rcu::RcuArc, //
+    },
+};
+
+use super::{
+    internal_dev::ovs_is_internal_dev,
+    ovs_vport_receive,
+    Vport,
+    VportInit,
+    VportParms,
+    VportType, //
+};
+use crate::{
+    datapath::{
+        state::OvsGuard,
+        OVSP_LOCAL, //
+    },
+    flow::headers::ETH_HLEN, //
+};
+
+impl RxHandler for Vport {
+    /// C: `netdev_frame_hook()` and `netdev_port_receive()`.
+    #[inline]
+    fn handle_frame(ctx: BhRcu<'_>, port: &Self, mut skb: SkBuff) -> RxResult {
+        if port.dev().type_() == ARPHRD_ETHER && skb.push_rcsum(ETH_HLEN).is_err() {
+            return RxResult::Consumed;
+        }
+        // An error is told by nothing but the packet's being dropped.
+        let _ = ovs_vport_receive(ctx, port, skb);
+        RxResult::Consumed
+    }
+}
+
+/// Makes a port of a device that exists.
+///
+/// `ENODEV` if there is none of this name, which must not be an alternative
+/// one, or if it is about to go away; `EINVAL` if a device like this cannot be
+/// a port; `EBUSY` if it has a master or a receive handler already.
+///
+/// C: `netdev_create()`.
+pub(super) fn create(lock: &OvsGuard, parms: &VportParms<'_>) -> Result<RcuArc<Vport>> {
+    let init = VportInit::new(parms)?;
+    let dev = NetDevice::get_by_name(parms.dp.net().get(), parms.name).ok_or(ENODEV)?;
+    if dev.name().as_bytes() != parms.name.to_bytes() {
+        return Err(ENODEV);
+    }
+    if dev.flags() & IFF_LOOPBACK != 0
+        || !matches!(dev.type_(), ARPHRD_ETHER | ARPHRD_NONE)
+        || ovs_is_internal_dev(&dev)
+    {
+        return Err(EINVAL);
+    }
+    let vport = init.with_device(parms, VportType::Netdev, dev)?;
+    link(lock, &vport)?;
+    Ok(vport)
+}
+
+/// Ties a port to its device: the local port's device becomes the master, and
+/// the datapath gets what the device receives.
+///
+/// C: `ovs_netdev_link()`.
+fn link(_lock: &OvsGuard, vport: &RcuArc<Vport>) -> Result {
+    let dev = vport.dev();
+    let local = vport.dp().ports.load(OVSP_LOCAL).ok_or(ENODEV)?;
+    let guard = RtnlGuard::new();
+    let rtnl = guard.proof();
+    // A device that is being unregistered has told its notifiers already, and
+    // would not tell us.
+    if !dev.is_registered() {
+        return Err(ENODEV);
+    }
+    dev.master_upper_dev_link(local.dev(), rtnl)?;
+    if let Err(e) = rx_handler::register(dev, vport.clone(), rtnl) {
+        dev.upper_dev_unlink(local.dev(), rtnl);
+        return Err(e);
+    }
+    dev.disable_lro(rtnl);
+    // As in C: that it may overflow is nobody's concern here.
+    let _ = dev.set_promiscuity(1, rtnl);
+    dev.set_ovs_port(true, rtnl);
+    Ok(())
+}
+
+/// Unties a device from its port. What is left of the port is deleted with
+/// [`super::ovs_dp_detach_port`].
+///
+/// C: `ovs_netdev_detach_dev()`.
+pub(crate) fn ovs_netdev_detach_dev(dev: &NetDevice, rtnl: Rtnl<'_>) {
+    rx_handler::unregister::<Vport>(dev, rtnl);
+    if let Some(master) = dev.master_upper_dev(rtnl) {
+        dev.upper_dev_unlink(master, rtnl);
+    }
+    let _ = dev.set_promiscuity(-1, rtnl);
+    // The flag goes last: `destroy()` drops the reference to the device without
+    // the rtnl lock when it finds it cleared.
+    fence(Ordering::Release);
+    dev.set_ovs_port(false, rtnl);
+}
+
+/// C: `netdev_destroy()`.
+pub(super) fn destroy(_lock: &OvsGuard, vport: RcuArc<Vport>) {
+    let dev = vport.dev();
+    // After the device was unregistered, it is untied already.
+    if dev.is_ovs_port() {
+        let guard = RtnlGuard::new();
+        // Again, now that the notifier cannot be at it.
+        if dev.is_ovs_port() {
+            ovs_netdev_detach_dev(dev, guard.proof());
+        }
+    }
+    fence(Ordering::Acquire);
+    // The reference to the device goes with the port, a grace period after the
+    // last reference to that.
+}
+
+/// The port of a device, if it is one's. For the netdevice notifier.
+///
+/// C: `ovs_netdev_get_vport()`.
+pub(crate) fn ovs_netdev_get_vport(dev: &NetDevice, rtnl: Rtnl<'_>) -> Option<RcuArc<Vport>> {
+    if !dev.is_ovs_port() {
+        return None;
+    }
+    rx_handler::load::<Vport>(dev, rtnl)
+}
