@@ -329,7 +329,7 @@ impl Doit for DpNew {
         })?;
 
         let filled = ovs_dp_cmd_fill_info(&lock, &dp, &mut reply, reply_hdr(info, CMD_NEW));
-        dp_list_add(&lock, dp);
+        dp_list_add(&lock, dp)?;
         drop(lock);
 
         filled?;
