@@ -256,7 +256,10 @@ fn send_packet(
 
     msg.put_header(attr(uapi::ovs_packet_attr_OVS_PACKET_ATTR_PACKET), skb_len)
         .map_err(|_| ENOBUFS)?;
-    msg.append_skb(skb, skb_len, hlen)?;
+    // A layer 3 packet may be empty; C's skb_zerocopy() is a BUG() then.
+    if skb_len != 0 {
+        msg.append_skb(skb, skb_len, hlen)?;
+    }
     if !unaligned {
         msg.pad()?;
     }
