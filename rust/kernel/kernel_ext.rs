@@ -53,3 +53,7 @@ pub mod static_percpu;
 pub mod sync;
 pub mod time;
 pub mod workqueue;
+
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../../kunit/genetlink.rs"]
+mod kunit_genetlink;

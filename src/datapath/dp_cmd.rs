@@ -89,9 +89,8 @@ const CMD_SET: u32 = uapi::ovs_datapath_cmd_OVS_DP_CMD_SET;
 ///
 /// C knows `OVS_DP_F_TC_RECIRC_SHARING` too, where the kernel is built with
 /// `CONFIG_NET_TC_SKB_EXT`. It is refused here, as a kernel without that does.
-const USER_FEATURES_KNOWN: u32 = uapi::OVS_DP_F_VPORT_PIDS
-    | uapi::OVS_DP_F_UNALIGNED
-    | uapi::OVS_DP_F_DISPATCH_UPCALL_PER_CPU;
+const USER_FEATURES_KNOWN: u32 =
+    uapi::OVS_DP_F_VPORT_PIDS | uapi::OVS_DP_F_UNALIGNED | uapi::OVS_DP_F_DISPATCH_UPCALL_PER_CPU;
 
 /// The most entries that userspace can ask of the mask cache: as many as C's
 /// entries of 8 bytes fit into the smallest unit of per-CPU memory.
@@ -179,7 +178,10 @@ fn ovs_dp_cmd_fill_info(
                     // No more than there are CPU numbers.
                     let n = pids.0.len().min(nr_cpu_ids() as usize);
 
-                    w.put(PER_CPU_PIDS as u16, pids.0.get(..n).unwrap_or_default().as_bytes())?;
+                    w.put(
+                        PER_CPU_PIDS as u16,
+                        pids.0.get(..n).unwrap_or_default().as_bytes(),
+                    )?;
                 }
             }
             Ok(())

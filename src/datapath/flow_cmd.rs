@@ -112,9 +112,7 @@ static FLOW_POLICY: [NlaPolicy; N_ATTRS] = NlaPolicy::table(&[
 static DP_FLOW_GENL_OPS: [SmallOp; 4] = [
     SmallOp::new(CMD_NEW).uns_admin_perm().doit::<FlowNew>(),
     SmallOp::new(CMD_DEL).uns_admin_perm().doit::<FlowDel>(),
-    SmallOp::new(CMD_GET)
-        .doit::<FlowGet>()
-        .dumpit::<FlowGet>(),
+    SmallOp::new(CMD_GET).doit::<FlowGet>().dumpit::<FlowGet>(),
     SmallOp::new(CMD_SET).uns_admin_perm().doit::<FlowSet>(),
 ];
 
@@ -201,7 +199,12 @@ impl<'a> Request<'a> {
 
 /// How a request names a flow that it expects to be there: a UFID goes before
 /// a key.
-fn find(dp: &Datapath, lock: &OvsGuard, ufid: Option<&SwFlowId>, key: Option<&SwFlowKey>) -> Result<RcuArc<SwFlow>> {
+fn find(
+    dp: &Datapath,
+    lock: &OvsGuard,
+    ufid: Option<&SwFlowId>,
+    key: Option<&SwFlowKey>,
+) -> Result<RcuArc<SwFlow>> {
     match (ufid, key) {
         (Some(ufid), _) => dp.table.lookup_id(lock, ufid),
         (None, Some(key)) => dp.table.lookup_exact(lock, key),
@@ -235,17 +238,73 @@ fn ovs_flow_cmp(flow: &SwFlow, m: &SwFlowMatch) -> bool {
 /// `OVS_FLOW_CMD_NEW`.
 struct FlowNew;
 
-impl FlowNew {
+/// What a request has of a new flow.
+struct NewFlow {
+    m: SwFlowMatch,
+    id: SwFlowId,
+    acts: RcuArc<SwFlowActions>,
+}
+
+impl NewFlow {
+    fn parse(req: &Request<'_>) -> Result<Self> {
+        // Must have key and actions.
+        let Some(key) = req.info.attr(KEY) else {
+            nlerr!(req.log, "Flow key attr not present in new flow.");
+            return Err(EINVAL);
+        };
+        let Some(actions) = req.info.attr(ACTIONS) else {
+            nlerr!(req.log, "Flow actions attr not present in new flow.");
+            return Err(EINVAL);
+        };
+
+        let m = ovs_nla_get_match(key, req.info.attr(MASK), req.log)?;
+        let id = ovs_nla_get_identifier(req.info.attr(UFID), &m.key, req.log)?;
+        let acts = ovs_nla_copy_actions(actions, &masked_key(&m), req.log).inspect_err(|_| {
+            nlerr!(
+                req.log,
+                "Flow actions may not be safe on all matching packets."
+            );
+        })?;
+
+        Ok(NewFlow {
+            m,
+            id,
+            acts: RcuArc::new(acts, GFP_KERNEL)?,
+        })
+    }
+
+    /// Finds a flow of the same identifier, or else one that matches the key.
+    fn find_duplicate(&self, lock: &OvsGuard, dp: &Datapath) -> Option<RcuArc<SwFlow>> {
+        let mut flow = None;
+
+        if !self.id.is_key() {
+            flow = dp.table.lookup_id(lock, &self.id);
+        }
+        flow.or_else(|| dp.table.lookup_key(lock, &self.m.key))
+    }
+
+    /// Puts the flow into the table. Gives the filled notification.
+    fn insert(
+        self,
+        req: &Request<'_>,
+        lock: &OvsGuard,
+        dp: &Datapath,
+        reply: Option<NlMsg>,
+    ) -> Result<Option<NlMsg>> {
+        let NewFlow { m, id, acts } = self;
+        let flow = dp.table.insert(lock, &m.key, &m.mask, id, acts.clone())?;
+
+        Ok(req.fill_notification(&flow, &acts, reply, CMD_NEW))
+    }
+
     /// Gives a flow that is there already the new actions, if the request
-    /// allows for that.
+    /// allows for that. Gives the filled notification.
     fn update(
+        self,
         req: &Request<'_>,
         lock: &OvsGuard,
         dp: &Datapath,
         mut flow: RcuArc<SwFlow>,
-        m: &SwFlowMatch,
-        id: &SwFlowId,
-        acts: RcuArc<SwFlowActions>,
         mut reply: Option<NlMsg>,
     ) -> Result<Option<NlMsg>> {
         // NLM_F_CREATE is taken for NLM_F_EXCL, because generic netlink takes
@@ -255,24 +314,25 @@ impl FlowNew {
         }
 
         // Look for any overlapping flow.
-        if !ovs_flow_cmp(&flow, m) {
+        if !ovs_flow_cmp(&flow, &self.m) {
             // The UFID is the same but the key is another.
             if !flow.id().is_key() {
                 return Err(ENOENT);
             }
-            flow = dp.table.lookup_exact(lock, &m.key).ok_or(ENOENT)?;
+            flow = dp.table.lookup_exact(lock, &self.m.key).ok_or(ENOENT)?;
         }
 
         if reply.is_some() {
-            let size = |id| ovs_flow_cmd_msg_size(acts.orig_len, Some(id), req.ufid_flags);
+            let orig_len = self.acts.orig_len;
+            let size = |id| ovs_flow_cmd_msg_size(orig_len, Some(id), req.ufid_flags);
 
-            if size(id) < size(flow.id()) {
-                reply = req.alloc_notification(acts.orig_len, Some(flow.id()))?;
+            if size(&self.id) < size(flow.id()) {
+                reply = req.alloc_notification(orig_len, Some(flow.id()))?;
             }
         }
 
-        flow.set_actions(acts.clone());
-        Ok(req.fill_notification(&flow, &acts, reply, CMD_NEW))
+        flow.set_actions(self.acts.clone());
+        Ok(req.fill_notification(&flow, &self.acts, reply, CMD_NEW))
     }
 }
 
@@ -280,46 +340,15 @@ impl FlowNew {
 impl Doit for FlowNew {
     fn doit(info: &GenlInfo<'_>) -> Result {
         let req = Request::new(info);
-
-        // Must have key and actions.
-        let Some(key) = info.attr(KEY) else {
-            nlerr!(req.log, "Flow key attr not present in new flow.");
-            return Err(EINVAL);
-        };
-        let Some(actions) = info.attr(ACTIONS) else {
-            nlerr!(req.log, "Flow actions attr not present in new flow.");
-            return Err(EINVAL);
-        };
-
-        let m = ovs_nla_get_match(key, info.attr(MASK), req.log)?;
-        let id = ovs_nla_get_identifier(info.attr(UFID), &m.key, req.log)?;
-        let acts = ovs_nla_copy_actions(actions, &masked_key(&m), req.log).inspect_err(|_| {
-            nlerr!(
-                req.log,
-                "Flow actions may not be safe on all matching packets."
-            );
-        })?;
-        let acts = RcuArc::new(acts, GFP_KERNEL)?;
-        let mut reply = req.alloc_notification(acts.orig_len, Some(&id))?;
+        let new = NewFlow::parse(&req)?;
+        let mut reply = req.alloc_notification(new.acts.orig_len, Some(&new.id))?;
 
         let lock = ovs_lock();
         let dp = req.get_dp(&lock)?;
 
-        // Check if this is a duplicate flow.
-        let mut flow = None;
-        if !id.is_key() {
-            flow = dp.table.lookup_id(&lock, &id);
-        }
-        if flow.is_none() {
-            flow = dp.table.lookup_key(&lock, &m.key);
-        }
-        reply = match flow {
-            None => {
-                let flow = dp.table.insert(&lock, &m.key, &m.mask, id, acts.clone())?;
-
-                req.fill_notification(&flow, &acts, reply, CMD_NEW)
-            }
-            Some(flow) => Self::update(&req, &lock, &dp, flow, &m, &id, acts, reply)?,
+        reply = match new.find_duplicate(&lock, &dp) {
+            None => new.insert(&req, &lock, &dp, reply)?,
+            Some(flow) => new.update(&req, &lock, &dp, flow, reply)?,
         };
         drop(lock);
 
@@ -343,19 +372,13 @@ impl FlowSet {
         let acts = match (req.info.attr(ACTIONS), &m) {
             (None, _) => None,
             (Some(_), None) => {
-                nlerr!(
-                    req.log,
-                    "Flow key attribute not present in set flow."
-                );
+                nlerr!(req.log, "Flow key attribute not present in set flow.");
                 return Err(EINVAL);
             }
             (Some(actions), Some(m)) => {
-                let acts = ovs_nla_copy_actions(actions, &masked_key(m), req.log)
-                    .inspect_err(|_| {
-                        nlerr!(
-                            req.log,
-                            "Actions may not be safe on all matching packets"
-                        );
+                let acts =
+                    ovs_nla_copy_actions(actions, &masked_key(m), req.log).inspect_err(|_| {
+                        nlerr!(req.log, "Actions may not be safe on all matching packets");
                     })?;
 
                 Some(RcuArc::new(acts, GFP_KERNEL)?)
@@ -373,10 +396,7 @@ impl Doit for FlowSet {
         let ufid = ovs_nla_get_ufid(info.attr(UFID), req.log);
 
         if info.attr(KEY).is_none() && ufid.is_none() {
-            nlerr!(
-                req.log,
-                "Flow set message rejected, Key attribute missing."
-            );
+            nlerr!(req.log, "Flow set message rejected, Key attribute missing.");
             return Err(EINVAL);
         }
 
@@ -424,10 +444,7 @@ impl Doit for FlowGet {
         let key = match info.attr(KEY) {
             Some(key) => Some(ovs_nla_get_key(key, req.log)?),
             None if ufid.is_none() => {
-                nlerr!(
-                    req.log,
-                    "Flow get message rejected, Key attribute missing."
-                );
+                nlerr!(req.log, "Flow get message rejected, Key attribute missing.");
                 return Err(EINVAL);
             }
             None => None,

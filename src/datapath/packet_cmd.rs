@@ -99,11 +99,7 @@ impl PacketExecute {
             skb.set_ignore_df();
         }
         if let Some(hash) = info.attr(HASH).and_then(|a| a.get_u64()) {
-            skb.set_hash(
-                hash as u32,
-                hash & HASH_SW != 0,
-                hash & HASH_L4 != 0,
-            );
+            skb.set_hash(hash as u32, hash & HASH_SW != 0, hash & HASH_L4 != 0);
         }
         cb.upcall_pid = info.attr(UPCALL_PID).and_then(|a| a.get_u32()).unwrap_or(0);
 

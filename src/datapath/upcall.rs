@@ -211,7 +211,8 @@ fn send_packet(
     };
     let actions_len = usize::from(skb.cb::<OvsSkbCb>().acts_origlen);
     let mut msg = NlMsg::new(upcall_msg_size(info, hlen, actions_len), GFP_ATOMIC)?;
-    msg.genlmsg_put(
+    // `set_nlmsg_len()` ends the message, when the packet is in it.
+    let _mark = msg.genlmsg_put(
         &DP_PACKET_GENL_FAMILY,
         GenlHdr {
             portid: 0,

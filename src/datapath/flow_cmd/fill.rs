@@ -139,11 +139,7 @@ fn ovs_flow_cmd_fill_stats(flow: &SwFlow, w: &mut impl AttrWriter) -> Result {
 /// attribute can be, is left out alike.
 ///
 /// C: `ovs_flow_cmd_fill_actions()`.
-fn ovs_flow_cmd_fill_actions(
-    acts: &SwFlowActions,
-    w: &mut impl AttrWriter,
-    first: bool,
-) -> Result {
+fn ovs_flow_cmd_fill_actions(acts: &SwFlowActions, w: &mut impl AttrWriter, first: bool) -> Result {
     let start = match w.nest_start(ACTIONS) {
         Ok(start) => start,
         Err(_) if first => return Ok(()),

@@ -116,10 +116,7 @@ impl<'a> GenlInfo<'a> {
         // SAFETY: The message of a request is valid for `nlmsg_len` bytes from
         // its header on, and lives for `'a`.
         let msg = unsafe {
-            core::slice::from_raw_parts(
-                info.nlhdr.cast::<u8>(),
-                (*info.nlhdr).nlmsg_len as usize,
-            )
+            core::slice::from_raw_parts(info.nlhdr.cast::<u8>(), (*info.nlhdr).nlmsg_len as usize)
         };
         // SAFETY: The family of a request is valid by the type invariant.
         let hdrsize = unsafe { (*info.family).hdrsize } as usize;
