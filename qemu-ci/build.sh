@@ -15,7 +15,7 @@ one, with the build tree that qemu-ci/setup/kernel-stock.sh makes.
   --kdir DIR   a kernel build tree. With Rust metadata it is used as it is.
                Without (Debian's headers), the metadata is made again from
                the matching source and checked against its Module.symvers
-  --out DIR    put what is built in DIR and not in the tree (Kbuild's MO=)
+  --out DIR    build a copy of the tree in DIR and leave the tree alone
   --release    only print the kernel release that the build is for
 TXT
 }
@@ -58,9 +58,18 @@ stock_ready() {
 
 # kbuild ARGUMENT...: Kbuild for this tree, in the tool root.
 kbuild() {
-	local mo=()
-	[ -z "$out" ] || { mkdir -p "$out"; mo=(MO="$out"); }
-	EXTRA_BIND="${out:-} ${kdir:-}" in_tools make --no-print-directory -j"$(nproc)" "$@" M="$TOP" "${mo[@]}"
+	local src=$TOP
+	[ -z "$out" ] || { src=$out; copy_tree; }
+	EXTRA_BIND="${out:-} ${kdir:-}" in_tools make --no-print-directory -j"$(nproc)" "$@" M="$src"
+}
+
+# copy_tree: what Kbuild reads of this tree, without what is built in it.
+copy_tree() {
+	mkdir -p "$out"
+	EXTRA_BIND=$out in_tools rsync -rlpt --delete --include='/Kbuild' --include='/src/***' \
+		--include='/rust/***' --include='/kunit/***' --exclude='/*' \
+		--filter='- *.o' --filter='- *.ko' --filter='- .*.cmd' --filter='- *.rmeta' \
+		--filter='- *_generated.rs' "$TOP/" "$out/"
 }
 
 build_stock() {
@@ -130,7 +139,8 @@ build_kdir() {
 	}
 	have=$(rustc --version 2>/dev/null) || have=none
 	if [ "$have" = "$want" ]; then
-		make --no-print-directory -C "$kdir" M="$TOP" ${out:+MO="$out"} -j"$(nproc)" "$@"
+		[ -z "$out" ] || copy_tree
+		make --no-print-directory -C "$kdir" M="${out:-$TOP}" -j"$(nproc)" "$@"
 		return
 	fi
 	[ -d "$TOOLROOT" ] || "$TOP/qemu-ci/setup/toolroot.sh"

@@ -69,6 +69,12 @@ run_logged() {
 	done
 	wait "$pid" || rc=$?
 	if [ "$rc" != 0 ]; then
+		if grep -qE 'No space left on device' "$log"; then
+			die "the disk of $CACHE is full: free some space, or set XDG_CACHE_HOME to a larger disk (log: $log)"
+		fi
+		if grep -qE 'Could not resolve|Temporary failure (in name resolution|resolving)|Failed getting release file|Network is unreachable|Could not connect to|Connection (refused|timed out)' "$log"; then
+			die "the network or the package mirror cannot be reached: check the connection, and the mirror and proxy in /etc/apt (log: $log)"
+		fi
 		tail -n 30 "$log" >&2
 		die "'$1' failed (exit $rc); the whole log is $log"
 	fi
@@ -165,6 +171,14 @@ in_root() {
 			mount --rbind "$d" "$ROOT$d"
 		done
 		cp /etc/resolv.conf "$ROOT/etc/resolv.conf" 2>/dev/null || true
+		# What this machine trusts, its own authorities included.
+		ca=/etc/ssl/certs/ca-certificates.crt
+		if [ -s $ca ] && cp -L $ca "$ROOT/tmp/host-ca.crt"; then
+			export SSL_CERT_FILE=/tmp/host-ca.crt
+			export CURL_CA_BUNDLE=$SSL_CERT_FILE PIP_CERT=$SSL_CERT_FILE
+			export REQUESTS_CA_BUNDLE=$SSL_CERT_FILE CARGO_HTTP_CAINFO=$SSL_CERT_FILE
+			unset SSL_CERT_DIR
+		fi
 		export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 		unset XDG_CACHE_HOME
 		exec chroot "$ROOT" sh -c "cd \"\$1\" 2>/dev/null || cd /; shift; exec \"\$@\"" sh "$PWD_IN" "$@"

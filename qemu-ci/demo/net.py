@@ -66,7 +66,12 @@ def start_ovs(module: str) -> None:
     """Load the module and start ovsdb-server and ovs-vswitchd."""
     sh("modprobe", module)
     sh("mkdir", "-p", RUN, "/var/log/openvswitch", "/etc/openvswitch")
-    sh("ovsdb-tool", "create", "/etc/openvswitch/conf.db", "/usr/share/openvswitch/vswitch.ovsschema")
+    sh(
+        "ovsdb-tool",
+        "create",
+        "/etc/openvswitch/conf.db",
+        "/usr/share/openvswitch/vswitch.ovsschema",
+    )
     sh(
         "ovsdb-server", "/etc/openvswitch/conf.db", f"--remote=punix:{RUN}/db.sock",
         "--pidfile", "--detach", "--no-chdir", "--log-file", "-vconsole:off",
@@ -81,7 +86,9 @@ def stop_ovs() -> None:
     for daemon in ("ovs-vswitchd", "ovsdb-server"):
         sh("ovs-appctl", "-t", daemon, "exit", *(["--cleanup"] if daemon == "ovs-vswitchd" else []))
     for _ in range(100):
-        if subprocess.run(["pidof", "ovs-vswitchd", "ovsdb-server"], capture_output=True).returncode:
+        if subprocess.run(
+            ["pidof", "ovs-vswitchd", "ovsdb-server"], capture_output=True
+        ).returncode:
             return
         time.sleep(0.1)
     raise Failed("the daemons did not end")
@@ -102,8 +109,13 @@ def setup_host(number: int) -> None:
     n = number
     for name in ("default", "all"):
         # Only the addresses given here, and none of the stack's own chatter.
-        sh(*in_ns(f"ns{n}", "sysctl", "-qw", f"net.ipv6.conf.{name}.accept_dad=0",
-                  f"net.ipv6.conf.{name}.addr_gen_mode=1", f"net.ipv6.conf.{name}.router_solicitations=0"))  # fmt: skip
+        conf = f"net.ipv6.conf.{name}"
+        quiet = [
+            f"{conf}.accept_dad=0",
+            f"{conf}.addr_gen_mode=1",
+            f"{conf}.router_solicitations=0",
+        ]
+        sh(*in_ns(f"ns{n}", "sysctl", "-qw", *quiet))
     sh(
         "ip", "-n", f"ns{n}", "-batch", "-",
         stdin="link set lo up\n"
@@ -119,20 +131,35 @@ def static_neighbours(count: int) -> None:
         lines = ""
         for m in range(1, count + 1):
             if m != n:
-                lines += f"neigh replace 10.1.0.{m} lladdr 02:00:00:00:00:0{m} nud permanent dev e0\n"
-                lines += f"neigh replace fd01::{m} lladdr 02:00:00:00:00:0{m} nud permanent dev e0\n"
+                lines += (
+                    f"neigh replace 10.1.0.{m} lladdr 02:00:00:00:00:0{m} nud permanent dev e0\n"
+                )
+                lines += (
+                    f"neigh replace fd01::{m} lladdr 02:00:00:00:00:0{m} nud permanent dev e0\n"
+                )
         sh("ip", "-n", f"ns{n}", "-batch", "-", stdin=lines)
 
 
 def of(*flows: str) -> None:
     """Replace the bridge's OpenFlow tables by these flows, in one go."""
-    sh("ovs-ofctl", "-O", "OpenFlow15", "--bundle", "replace-flows", BRIDGE, "-", stdin="\n".join(flows) + "\n")
+    sh(
+        "ovs-ofctl",
+        "-O",
+        "OpenFlow15",
+        "--bundle",
+        "replace-flows",
+        BRIDGE,
+        "-",
+        stdin="\n".join(flows) + "\n",
+    )
 
 
 def of_counters() -> list[str]:
     """Each OpenFlow flow with its packet counter, without what time changes."""
     rows = []
-    for line in sh("ovs-ofctl", "-O", "OpenFlow15", "dump-flows", BRIDGE, "--no-names").splitlines():
+    for line in sh(
+        "ovs-ofctl", "-O", "OpenFlow15", "dump-flows", BRIDGE, "--no-names"
+    ).splitlines():
         if "actions=" not in line:
             continue
         packets = re.search(r"n_packets=(\d+)", line)
@@ -159,7 +186,12 @@ def dp_stats() -> dict[str, int]:
     text = sh("ovs-appctl", "dpctl/show")
     found = re.search(r"lookups: hit:(\d+) missed:(\d+) lost:(\d+)", text)
     flows = re.search(r"flows: (\d+)", text)
-    return {"hit": int(found[1]), "missed": int(found[2]), "lost": int(found[3]), "flows": int(flows[1])}
+    return {
+        "hit": int(found[1]),
+        "missed": int(found[2]),
+        "lost": int(found[3]),
+        "flows": int(flows[1]),
+    }
 
 
 def iperf(client: str, server: str, addr: str, *args: str) -> dict[str, float]:

@@ -11,7 +11,8 @@ import pathlib
 import re
 import sys
 import time
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import net
 from net import BRIDGE, Failed, iperf, of, pings, progress, sh
@@ -37,19 +38,51 @@ def ovs_log() -> list[str]:
 
 def load() -> None:
     net.start_ovs("openvswitch")
-    kind = "Rust" if re.search(r"_R\w+\t\[openvswitch\]", pathlib.Path("/proc/kallsyms").read_text()) else "C"
+    kind = (
+        "Rust"
+        if re.search(r"_R\w+\t\[openvswitch\]", pathlib.Path("/proc/kallsyms").read_text())
+        else "C"
+    )
     path = sh("modinfo", "-n", "openvswitch").strip()
-    row("module loaded", None, f"{kind}, {'updates/' if '/updates/' in path else 'the kernel'}", compare=False)
-    row("kernel log on load", ovs_log(), "; ".join(ovs_log()).replace("openvswitch: ", "") or "(nothing)")
+    row(
+        "module loaded",
+        None,
+        f"{kind}, {'updates/' if '/updates/' in path else 'the kernel'}",
+        compare=False,
+    )
+    row(
+        "kernel log on load",
+        ovs_log(),
+        "; ".join(ovs_log()).replace("openvswitch: ", "") or "(nothing)",
+    )
 
 
 def bridge() -> None:
     sh("ip", "-batch", "-", stdin="".join(net.add_host(n) for n in range(1, HOSTS + 1)))
     for n in range(1, HOSTS + 1):
         net.setup_host(n)
-    args = ["--", "add-br", BRIDGE, "--", "set", "bridge", BRIDGE, "other-config:hwaddr=02:00:00:00:00:ff"]
+    args = [
+        "--",
+        "add-br",
+        BRIDGE,
+        "--",
+        "set",
+        "bridge",
+        BRIDGE,
+        "other-config:hwaddr=02:00:00:00:00:ff",
+    ]
     for n in range(1, HOSTS + 1):
-        args += ["--", "add-port", BRIDGE, f"p{n}", "--", "set", "interface", f"p{n}", f"ofport_request={n}"]
+        args += [
+            "--",
+            "add-port",
+            BRIDGE,
+            f"p{n}",
+            "--",
+            "set",
+            "interface",
+            f"p{n}",
+            f"ofport_request={n}",
+        ]
     sh("ovs-vsctl", *args)
     ports = sorted(re.findall(r"port \d+: (.*)", sh("ovs-appctl", "dpctl/show")))
     row("bridge and ports", ports, f"{len(ports)} datapath ports")
@@ -92,7 +125,13 @@ def speed() -> None:
     ):
         got = iperf("ns1", "ns2", addr, *args)
         row(title + ": data arrives", got["bytes"] > 0, "yes" if got["bytes"] else "no")
-        row(title + ": speed", got["bps"], f"{got['bps'] / 1e6:.0f} Mbit/s", compare=False, better="Mbit/s")
+        row(
+            title + ": speed",
+            got["bps"],
+            f"{got['bps'] / 1e6:.0f} Mbit/s",
+            compare=False,
+            better="Mbit/s",
+        )
     (SHARED / f"{NAME}.measured").touch()
 
 
@@ -103,7 +142,8 @@ def vlan() -> None:
     )  # fmt: skip
     sh(
         "ip", "-n", "ns4", "-batch", "-",
-        stdin="link add link e0 name v10 type vlan id 10\nlink add link e0 name v20 type vlan id 20\n"
+        stdin="link add link e0 name v10 type vlan id 10\n"
+        "link add link e0 name v20 type vlan id 20\n"
         "addr flush dev e0\naddr add 10.1.0.4/24 dev v10\naddr add 10.1.0.24/24 dev v20\n"
         "link set v10 up\nlink set v20 up\n"
         "route add 10.1.0.3/32 dev v20 src 10.1.0.24\n",
@@ -124,13 +164,19 @@ def vlan() -> None:
     row("VLAN access and trunk", got, tally(got))
     sh("ip", "-n", "ns4", "-batch", "-", stdin="link del v10\nlink del v20\n"
        "addr add 10.1.0.4/24 dev e0\naddr add fd01::4/64 dev e0 nodad\n")  # fmt: skip
-    sh("ovs-vsctl", *[a for n in range(1, 5) for a in ("--", "clear", "port", f"p{n}", "tag", "trunks")])
+    sh(
+        "ovs-vsctl",
+        *[a for n in range(1, 5) for a in ("--", "clear", "port", f"p{n}", "tag", "trunks")],
+    )
     net.static_neighbours(HOSTS)
 
 
 def tally(got: dict[str, str]) -> str:
     """How many of the pings arrived, for the table."""
-    done = [tuple(map(int, v.split("/"))) if re.fullmatch(r"\d+/\d+", v) else (0, 0) for v in got.values()]
+    done = [
+        tuple(map(int, v.split("/"))) if re.fullmatch(r"\d+/\d+", v) else (0, 0)
+        for v in got.values()
+    ]
     silent = sum(1 for d in done if not d[0])
     text = f"{sum(d[0] for d in done)}/{sum(d[1] for d in done if d[0])} echoes"
     return text + (f", {silent} path{'s' if silent > 1 else ''} closed" if silent else "")
@@ -154,8 +200,30 @@ def rules() -> None:
         ["priority=10,icmp,nw_dst=10.1.0.3,actions=drop", "priority=1,actions=NORMAL"],
         {"1->3 dropped": ("ns1", "10.1.0.3", 3), "1->2": ("ns1", "10.1.0.2", 5)},
     )
-    sh("ip", "-n", "ns1", "neigh", "replace", "10.1.0.99", "lladdr", "02:00:00:00:00:99", "dev", "e0")
-    sh("ip", "-n", "ns1", "neigh", "replace", "fd01::99", "lladdr", "02:00:00:00:00:99", "dev", "e0")
+    sh(
+        "ip",
+        "-n",
+        "ns1",
+        "neigh",
+        "replace",
+        "10.1.0.99",
+        "lladdr",
+        "02:00:00:00:00:99",
+        "dev",
+        "e0",
+    )
+    sh(
+        "ip",
+        "-n",
+        "ns1",
+        "neigh",
+        "replace",
+        "fd01::99",
+        "lladdr",
+        "02:00:00:00:00:99",
+        "dev",
+        "e0",
+    )
     to_2 = "set_field:02:00:00:00:00:02->eth_dst"
     from_99 = "set_field:02:00:00:00:00:99->eth_src"
     openflow(
@@ -208,12 +276,17 @@ def counters() -> None:
     delta = {k: after[k] - before[k] for k in ("hit", "missed", "lost")}
     SHOW["ovs-appctl dpctl/dump-flows"] = sh("ovs-appctl", "dpctl/dump-flows", "--names")
     SHOW["ovs-appctl dpctl/show"] = sh("ovs-appctl", "dpctl/show")
-    row("datapath flows and counters", {"ping": got, "flows": flows},
-        " ".join(re.sub(r".*packets:(\d+), bytes:(\d+).*", r"\1p/\2B", f) for f in flows))  # fmt: skip
+    row(
+        "datapath flows and counters",
+        {"ping": got, "flows": flows},
+        " ".join(re.sub(r".*packets:(\d+), bytes:(\d+).*", r"\1p/\2B", f) for f in flows),
+    )
     row("datapath lookups", delta, ", ".join(f"{k} {v}" for k, v in delta.items()))
     now = upcall_counts()
     moved = {k: now[k] - upcalls.get(k, 0) for k in sorted(now) if now[k] != upcalls.get(k, 0)}
-    row("upcalls by port", moved, ", ".join(f"{k} {v}" for k, v in moved.items()) or "none reported")
+    row(
+        "upcalls by port", moved, ", ".join(f"{k} {v}" for k, v in moved.items()) or "none reported"
+    )
 
 
 def upcall_counts() -> dict[str, int]:

@@ -14,8 +14,8 @@ SHOWN = ("ovs-vsctl show", "ovs-appctl dpctl/show", "ovs-appctl dpctl/dump-flows
 
 def line(*cells: str) -> str:
     """One table line, each cell cut to its column."""
-    cut = [c if len(c) <= w else c[: w - 1] + "…" for c, w in zip(cells, WIDTH)]
-    return "| " + " | ".join(c.ljust(w) for c, w in zip(cut, WIDTH)) + " |"
+    cut = [c if len(c) <= w else c[: w - 1] + "…" for c, w in zip(cells, WIDTH, strict=True)]
+    return "| " + " | ".join(c.ljust(w) for c, w in zip(cut, WIDTH, strict=True)) + " |"
 
 
 def judge(ours: dict[str, Any] | None, c: dict[str, Any] | None) -> str:
@@ -35,7 +35,9 @@ def features(runs: dict[str, dict[str, Any]]) -> str:
     sets = {k: set(v["show"].get("features", "").splitlines()) for k, v in runs.items()}
     differ = sorted(sets["ours"] - sets["c"])
     same = len(sets["ours"] & sets["c"])
-    return f"{same} of vswitchd's datapath probes answer alike; on ours: " + (", ".join(differ) or "the rest too")
+    return f"{same} of vswitchd's datapath probes answer alike; on ours: " + (
+        ", ".join(differ) or "the rest too"
+    )
 
 
 def main() -> int:
@@ -45,7 +47,11 @@ def main() -> int:
     runs: dict[str, dict[str, Any]] = {}
     for name in ("ours", "c"):
         path = folder / name / "rows.json"
-        runs[name] = json.loads(path.read_text()) if path.exists() else {"rows": [], "show": {}, "failed": "no result"}
+        runs[name] = (
+            json.loads(path.read_text())
+            if path.exists()
+            else {"rows": [], "show": {}, "failed": "no result"}
+        )
 
     show = runs["ours"]["show"]
     for title in SHOWN if not full else list(show):
@@ -56,7 +62,9 @@ def main() -> int:
     titles = list(dict.fromkeys([r["title"] for name in ("c", "ours") for r in runs[name]["rows"]]))
     rule = "+-" + "-+-".join("-" * w for w in WIDTH) + "-+"
     print("\n" + rule)
-    print(line("same kernel, same Open vSwitch", "our module (Rust)", "the kernel's module (C)", ""))
+    print(
+        line("same kernel, same Open vSwitch", "our module (Rust)", "the kernel's module (C)", "")
+    )
     print(rule)
     table = []
     for title in titles:
@@ -78,7 +86,10 @@ def main() -> int:
     if all(run["show"] for run in runs.values()):
         print(features(runs))
     compared = [t for t in table if t["verdict"] in ("agree", "DIFFER", "MISSING")]
-    print(f"{len(compared) - len(differ)} of {len(compared)} compared rows agree; speeds are shown, not judged")
+    print(
+        f"{len(compared) - len(differ)} of {len(compared)} compared rows agree; "
+        "speeds are shown, not judged"
+    )
     (folder / "demo.json").write_text(json.dumps({"table": table, "runs": runs}, indent=1))
     return 1 if differ or not compared or any(run["failed"] for run in runs.values()) else 0
 

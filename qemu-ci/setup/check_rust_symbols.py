@@ -39,7 +39,9 @@ def main() -> int:
         print(f"error: {build}/Module.symvers lists no Rust symbol: that kernel has no CONFIG_RUST")
         return 1
     missing = sorted(want - have)
-    print(f"{len(want)} Rust symbols exported, {len(want) - len(missing)} match the rebuilt metadata")
+    print(
+        f"{len(want)} Rust symbols exported, {len(want) - len(missing)} match the rebuilt metadata"
+    )
     if missing:
         print(
             f"error: {len(missing)} exported Rust symbols differ (first: {missing[0]}): "
