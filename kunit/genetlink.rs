@@ -82,8 +82,8 @@ mod tests {
                     ..Default::default()
                 };
 
-                assert_eq!(family.netnsok() != 0, netnsok);
-                assert_eq!(family.parallel_ops() != 0, parallel_ops);
+                assert_eq!((family.netnsok() != 0), netnsok);
+                assert_eq!((family.parallel_ops() != 0), parallel_ops);
             }
         }
     }

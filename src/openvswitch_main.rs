@@ -41,6 +41,9 @@ mod flow_table;
 mod vport;
 
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../kunit/flow_extract.rs"]
+mod kunit_flow_extract;
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[path = "../kunit/flow_table.rs"]
 mod kunit_flow_table;
 

@@ -95,3 +95,40 @@ impl SkBuff {
         unsafe { bindings::skb_frags_readable(self.as_ptr()) }
     }
 }
+
+/// For tests.
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+impl SkBuff {
+    /// A packet that holds a copy of `bytes`, of which only the first `linear`
+    /// are in the linear part and the rest in pages.
+    pub fn paged_copy(bytes: &[u8], linear: usize) -> Result<Self> {
+        let (head, rest) = bytes.split_at_checked(linear).ok_or(EINVAL)?;
+        let head_len = u32::try_from(linear).map_err(|_| EINVAL)?;
+        let rest_len = u32::try_from(rest.len()).map_err(|_| EINVAL)?;
+        let mut err = 0;
+        // SAFETY: May be called in process context.
+        let ptr = unsafe {
+            bindings::alloc_skb_with_frags(
+                linear,
+                rest.len(),
+                0,
+                &mut err,
+                bindings::GFP_KERNEL,
+            )
+        };
+        let ptr = NonNull::new(ptr).ok_or(ENOMEM)?;
+        // SAFETY: A new socket buffer that nobody else knows; there is room
+        // for the head in its linear part, and pages for the rest.
+        unsafe {
+            let skb = ptr.as_ptr();
+            let to = bindings::skb_put(skb, head_len).cast::<u8>();
+            to.copy_from_nonoverlapping(head.as_ptr(), head.len());
+            (*skb).len = (*skb).len.wrapping_add(rest_len);
+            (*skb).data_len = rest_len;
+            // CAST: As above.
+            bindings::skb_store_bits(skb, linear as i32, rest.as_ptr().cast(), rest_len as i32);
+        }
+        // INVARIANT: As above.
+        Ok(Self(ptr))
+    }
+}
