@@ -44,6 +44,12 @@ mod vport;
 #[path = "../kunit/flow_extract.rs"]
 mod kunit_flow_extract;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../kunit/flow_netlink.rs"]
+mod kunit_flow_netlink;
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../kunit/flow_netlink_actions.rs"]
+mod kunit_flow_netlink_actions;
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[path = "../kunit/flow_table.rs"]
 mod kunit_flow_table;
 

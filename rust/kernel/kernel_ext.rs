@@ -57,3 +57,6 @@ pub mod workqueue;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[path = "../../kunit/genetlink.rs"]
 mod kunit_genetlink;
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../../kunit/netlink.rs"]
+mod kunit_netlink;

@@ -213,7 +213,7 @@ impl SetContext<'_> {
 
 impl SetField {
     /// The attribute type, the value and the mask.
-    pub(super) fn as_attr(&self) -> (u16, &[u8], &[u8]) {
+    pub(crate) fn as_attr(&self) -> (u16, &[u8], &[u8]) {
         match self {
             Self::Priority { key, mask } => {
                 (OVS_KEY_ATTR_PRIORITY, key.as_bytes(), mask.as_bytes())

@@ -174,6 +174,10 @@ impl MsgBuf<'_> {
         if len > from.len() || hlen < from.zerocopy_headlen() {
             return Err(EINVAL);
         }
+        if len == 0 {
+            // The function has a BUG() for what has no head to copy.
+            return Ok(());
+        }
         let copied = if len <= self.tailroom() { len } else { hlen };
         if copied > len || copied > self.tailroom() || self.skb().data_len != 0 {
             return Err(EMSGSIZE);
