@@ -18,6 +18,8 @@ else outlives it.
   --kernel DIR       boot DIR/lib/modules/*/vmlinuz (default: the stock kernel,
                      or $KERNEL)
   --root DIR         root folder of the guest (default: the guest root)
+  --under DIR        a folder that shows below the root folder: what the root
+                     has not is taken from there
   --module FILE.ko   let modprobe find FILE.ko first, as updates/FILE.ko
                      (may be repeated)
   --results DIR      folder that the guest may write (made if missing); the
@@ -50,16 +52,17 @@ wrong() {
 
 SPLAT='WARNING: |BUG: |Oops|kernel BUG at|general protection fault|Kernel panic|INFO: (task|rcu|possible|suspicious)|suspicious RCU usage|possible (recursive|circular) locking|KASAN:|UBSAN:|unreferenced object|refcount_t:|inconsistent lock state|sleeping function called|Call Trace:'
 
-kernel=${KERNEL:-} guest_root=$GUESTROOT results='' timeout=600 smp=2 mem=1536M append=''
+kernel=${KERNEL:-} guest_root=$GUESTROOT under='' results='' timeout=600 smp=2 mem=1536M append=''
 accel='' show_dmesg='' clean_log='' console='' timing=''
 modules=() qemu=() ro=() rw=() env=()
 while [ $# -gt 0 ]; do
 	case $1 in
-	--kernel | --root | --module | --results | --ro | --rw | --timeout | --smp | --mem | --append | --qemu | --accel | --env)
+	--kernel | --root | --under | --module | --results | --ro | --rw | --timeout | --smp | --mem | --append | --qemu | --accel | --env)
 		[ $# -ge 2 ] || wrong "$1 needs a value"
 		;;&
 	--kernel) kernel=$2; shift ;;
 	--root) guest_root=$2; shift ;;
+	--under) under=$2; shift ;;
 	--module) modules+=("$(realpath -- "$2")"); shift ;;
 	--results) mkdir -p "$2"; results=$(realpath -- "$2"); shift ;;
 	--ro) ro+=("$(realpath -- "$2")"); shift ;;
@@ -180,7 +183,7 @@ compose() {
 	mkdir "$WORK/tmp"
 	mount -t tmpfs guest "$WORK/tmp"
 	mkdir "$WORK/tmp/upper" "$WORK/tmp/work" "$WORK/tmp/root"
-	mount -t overlay guest -o "lowerdir=$guest_root,upperdir=$WORK/tmp/upper,workdir=$WORK/tmp/work" "$WORK/tmp/root"
+	mount -t overlay guest -o "lowerdir=$guest_root${under:+:$under},upperdir=$WORK/tmp/upper,workdir=$WORK/tmp/work" "$WORK/tmp/root"
 	cp "$WORK/script" "$WORK/tmp/root/.boot-script"
 	local guest=$WORK/tmp/root ver d m a kernel_args=()
 	ver=$(basename "$(dirname "$vmlinuz")")
@@ -222,8 +225,8 @@ run() {
 	fi
 	kopts="console=hvc0 loglevel=5 nokaslr mitigations=off tsc=reliable no_timer_check random.trust_cpu=on audit=0 cryptomgr.notests net.ifnames=0 $append"
 	ro_dirs="$TOP ${ro[*]}" rw_dirs="$results ${rw[*]}" kmods="${modules[*]}"
-	export WORK guest_root vmlinuz ro_dirs rw_dirs kmods moddir kopts accel smp mem timeout
-	EXTRA_BIND="$results ${ro[*]} ${rw[*]} $guest_root $kernel ${modules[*]%/*}" \
+	export WORK guest_root under vmlinuz ro_dirs rw_dirs kmods moddir kopts accel smp mem timeout
+	EXTRA_BIND="$results ${ro[*]} ${rw[*]} $guest_root $under $kernel ${modules[*]%/*}" \
 		in_tools bash -c "$(declare -f compose)"'; compose "$@"' compose "${opts[@]}" "${qemu[@]}"
 }
 

@@ -1,0 +1,146 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# `make check`: every test there is, two at a time, and one closing line.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+# NAME|COMMAND. Each ends with a line 'N passed, N failed, N skipped'. The two
+# lanes run side by side; one that is done takes over from the other. The first
+# is mostly guests in QEMU on the stock kernel, the second what is built and
+# run natively.
+LANE1=(
+	'module|qemu-ci/check/module.sh'
+	'demo|qemu-ci/demo.sh'
+	'suite-stock|qemu-ci/suite/run.sh --on stock'
+	'selftests|qemu-ci/selftests.sh'
+	'mlx5-check|qemu-ci/mlx5/check.sh'
+)
+LANE2=(
+	'kunit|qemu-ci/kunit.sh'
+	'suite|qemu-ci/suite/run.sh --on uml'
+	'lint|qemu-ci/lint.sh'
+	'suite-debug|qemu-ci/suite/run.sh --on debug'
+	'kunit-debug|qemu-ci/kunit.sh --kernel debug'
+)
+
+usage() {
+	cat <<'TXT'
+usage: check.sh [OPTION...] [PIECE...]
+
+  --results DIR   where logs and check.json go (default: check/ in the cache)
+  --skip PIECE    leave a piece out (may be repeated); counts as skipped
+  --list          list the pieces
+  -h, --help      this text
+
+Runs all pieces, or those named. Ends with one line 'N passed, N failed,
+N skipped' and fails if anything failed.
+TXT
+}
+
+results=$CACHE/check pieces=() skip=()
+while [ $# -gt 0 ]; do
+	case $1 in
+	--results | --skip)
+		[ $# -ge 2 ] || die "check.sh: $1 needs a value (see --help)"
+		[ "$1" = --results ] && results=$2
+		[ "$1" = --skip ] && skip+=("$2")
+		shift
+		;;
+	--list) printf '%s\n' "${LANE1[@]}" "${LANE2[@]}" | cut -d'|' -f1; exit ;;
+	-h | --help) usage; exit ;;
+	-*) die "check.sh: unknown option '$1' (see --help)" ;;
+	*) pieces+=("$1") ;;
+	esac
+	shift
+done
+known=" $(printf '%s\n' "${LANE1[@]}" "${LANE2[@]}" | cut -d'|' -f1 | tr '\n' ' ')"
+for p in "${pieces[@]}" "${skip[@]}"; do
+	[[ $known = *" $p "* ]] || die "check.sh: no piece '$p' (see --list)"
+done
+need_root
+need_space 8000
+rm -rf "$results"
+mkdir -p "$results"
+results=$(realpath "$results")
+cd "$TOP"
+
+# wanted NAME: is this piece asked for?
+wanted() {
+	[[ " ${skip[*]} " != *" $1 "* ]] || return 1
+	[ ${#pieces[@]} = 0 ] || [[ " ${pieces[*]} " = *" $1 "* ]]
+}
+
+# run_piece NAME COMMAND: run it and leave its counts in NAME.counts.
+run_piece() {
+	local name=$1 log=$results/$1.log rc=0 start=$SECONDS line p=0 f=0 s=0 note=''
+	say "$name: begins"
+	# shellcheck disable=SC2086 # a command with its arguments
+	$2 >"$log" 2>&1 </dev/null || rc=$?
+	line=$(grep -aE '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped' "$log" | tail -n 1) || true
+	if [ -n "$line" ]; then
+		read -r p f s < <(sed -E 's/^([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped.*/\1 \2 \3/' <<<"$line")
+		if [ "$rc" != 0 ] && [ "$f" = 0 ]; then
+			f=1 note="ended with status $rc"
+		elif [ $((p + f)) = 0 ]; then
+			f=1 note='ran no test'
+		fi
+	else
+		f=1 note="ended with status $rc and without a result"
+	fi
+	echo "$p $f $s $((SECONDS - start)) $note" >"$results/$name.counts"
+	say "$name: $p passed, $f failed, $s skipped in $((SECONDS - start)) s${note:+ ($note)}"
+	[ "$f" = 0 ] || grep -avE '^\[ *[0-9]+s\]' "$log" | tail -n 25 | sed "s/^/    $name: /" >&2
+}
+
+# lane ENTRY...: run those that no other lane has claimed.
+lane() {
+	local entry
+	for entry in "$@"; do
+		wanted "${entry%%|*}" || continue
+		mkdir "$results/${entry%%|*}.claim" 2>/dev/null || continue
+		run_piece "${entry%%|*}" "${entry#*|}"
+	done
+}
+
+# pulse: what is running, twice a minute.
+pulse() {
+	local c n
+	while sleep 30; do
+		for c in "$results"/*.claim; do
+			n=$(basename "$c" .claim)
+			[ ! -e "$results/$n.counts" ] || continue
+			say "$n: … $(tail -c 300 "$results/$n.log" 2>/dev/null | tr '\r' '\n' |
+				grep -a . | tail -n 1 | cut -c1-90)"
+		done
+	done
+}
+
+"$TOP/qemu-ci/setup/all.sh"
+pulse &
+pulse=$!
+trap 'kill "$pulse" 2>/dev/null' EXIT
+lane "${LANE1[@]}" "${LANE2[@]}" &
+one=$!
+lane "${LANE2[@]}" "${LANE1[@]}" &
+wait "$one" "$!" || true
+kill "$pulse" 2>/dev/null
+
+passed=0 failed=0 skipped=${#skip[@]}
+json=''
+printf '\n%-14s %8s %8s %8s %8s\n' piece passed failed skipped seconds
+for entry in "${LANE1[@]}" "${LANE2[@]}"; do
+	name=${entry%%|*}
+	wanted "$name" || continue
+	p=0 f=1 s=0 t=0 note='did not run'
+	[ ! -s "$results/$name.counts" ] || read -r p f s t note <"$results/$name.counts"
+	printf '%-14s %8d %8d %8d %8d  %s\n' "$name" "$p" "$f" "$s" "$t" "$note"
+	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+	json+=$(printf '{"piece":"%s","passed":%d,"failed":%d,"skipped":%d,"seconds":%d,"note":"%s"},' \
+		"$name" "$p" "$f" "$s" "$t" "$note")
+done
+rm -rf "$results"/*.claim "$results"/*.counts
+printf '{"pieces":[%s],"passed":%d,"failed":%d,"skipped":%d,"seconds":%d}\n' \
+	"${json%,}" "$passed" "$failed" "$skipped" "$((SECONDS - START_SECONDS))" >"$results/check.json"
+say "logs and check.json are in $results"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]

@@ -1,0 +1,72 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The module builds without a warning, is what modprobe will look for, loads
+# and unloads on the stock kernel ten times, and leaves a clean log.
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+passed=0 failed=0
+
+# expect TEXT CMD...: one test.
+expect() {
+	local text=$1
+	shift
+	if "$@"; then
+		echo "pass: $text"
+		passed=$((passed + 1))
+	else
+		echo "FAIL: $text"
+		failed=$((failed + 1))
+	fi
+}
+
+built() {
+	"$TOP/qemu-ci/build.sh" modules 2>&1 | tee "$CACHE/log/check-module.log"
+	return "${PIPESTATUS[0]}"
+}
+
+no_warnings() {
+	! grep -E '(^|[^-])(warning|error)[:[]' "$CACHE/log/check-module.log"
+}
+
+ko=$TOP/openvswitch.ko
+field() {
+	in_tools modinfo -F "$1" "$ko"
+}
+
+aliases() {
+	local want
+	want=$(printf 'net-pf-16-proto-16-family-ovs_%s\n' ct_limit datapath flow meter packet vport)
+	diff <(field alias | grep '^net-pf-16' | sort) - <<<"$want"
+}
+
+is() {
+	[ "$1" = "$2" ] || { echo "is '$1', not '$2'"; return 1; }
+}
+
+all_rust() {
+	in_tools nm "$ko" | grep -qE ' [tT] _R.*openvswitch_main'
+}
+
+loads() {
+	# shellcheck disable=SC2016 # expanded in the guest
+	"$TOP/qemu-ci/boot.sh" --timeout 120 --clean-log --module "$ko" -- sh -ec '
+		modinfo -n openvswitch | grep /updates/
+		for i in 1 2 3 4 5 6 7 8 9 10; do
+			modprobe openvswitch
+			modprobe -r openvswitch
+		done
+		! lsmod | grep -q ^openvswitch
+		modprobe net-pf-16-proto-16-family-ovs_flow
+		lsmod | grep ^openvswitch'
+}
+
+expect 'the module builds' built
+expect 'the build has no warning' no_warnings
+expect 'it is called openvswitch' is "$(field name)" openvswitch
+expect 'its license is GPL' is "$(field license)" GPL
+expect 'it has the six generic-netlink aliases' aliases
+expect 'it holds the Rust crate' all_rust
+expect 'it loads by name and by alias, and unloads, in place of the C one' loads
+echo "$passed passed, $failed failed, 0 skipped"
+[ "$failed" = 0 ]

@@ -1,0 +1,16 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# In the guest: run the selftests where they may write, keep their logs.
+#   guest.sh FOLDER [TEST...]
+modprobe openvswitch || exit 125
+mkdir /run/selftests
+cp "$1"/* /run/selftests/
+cd /run/selftests || exit 125
+shift
+bash ./openvswitch.sh "$@"
+rc=$?
+for log in */debug.log; do
+	[ ! -e "$log" ] || cp "$log" "$RESULTS/${log%%/*}.log"
+done
+exit "$rc"
