@@ -62,8 +62,11 @@ use crate::{
 /// The only multicast group of the port family.
 const MCGROUP: u32 = 0;
 
-static DP_NOTIFY_WORK: StaticWork =
-    StaticWork::new(ovs_dp_notify_wq, c_str!("dp_notify_work"), static_lock_class!());
+static DP_NOTIFY_WORK: StaticWork = StaticWork::new(
+    ovs_dp_notify_wq,
+    c_str!("dp_notify_work"),
+    static_lock_class!(),
+);
 
 /// Deletes a port and tells those who listen.
 ///
@@ -89,12 +92,9 @@ fn dp_detach_port_notify(lock: &OvsGuard, vport: RcuArc<Vport>) {
 /// C: `ovs_dp_notify_wq()`, of which there is one for each namespace.
 fn ovs_dp_notify_wq() {
     let lock = ovs_lock();
-    while let Some(net) = Net::find_map(|net| {
-        OVS_NET
-            .load(net)?
-            .take_port_gone()
-            .then(|| net.handle())
-    }) {
+    while let Some(net) =
+        Net::find_map(|net| OVS_NET.load(net)?.take_port_gone().then(|| net.handle()))
+    {
         // Its datapaths, if it has any, cannot go before the lock is released.
         for_each_dp(&lock, net.get(), |dp| {
             for vport in ports_of(dp) {

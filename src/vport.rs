@@ -221,9 +221,10 @@ impl VportInit {
 /// C: `ovs_vport_locate()`.
 pub(crate) fn ovs_vport_locate(net: &Net, name: &CStr) -> Option<RcuArc<Vport>> {
     let name = name.to_bytes();
-    OVS_NET.load(net)?.ports.find_arc(name_hash(name), |vport| {
-        vport.name().as_bytes() == name
-    })
+    OVS_NET
+        .load(net)?
+        .ports
+        .find_arc(name_hash(name), |vport| vport.name().as_bytes() == name)
 }
 
 /// Makes a port. It is not among the datapath's ports yet, but can be found by
@@ -486,11 +487,7 @@ impl Vport {
 ///
 /// C: `ovs_vport_receive()`.
 #[inline]
-pub(crate) fn ovs_vport_receive<'g>(
-    ctx: BhRcu<'g>,
-    vport: &'g Vport,
-    mut skb: SkBuff,
-) -> Result {
+pub(crate) fn ovs_vport_receive<'g>(ctx: BhRcu<'g>, vport: &'g Vport, mut skb: SkBuff) -> Result {
     let dp: &Datapath = &vport.dp;
     *skb.cb_mut::<OvsSkbCb>() = OvsSkbCb::default();
     if !vport.dev.is_in(dp.net().get()) {

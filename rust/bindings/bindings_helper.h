@@ -15,10 +15,12 @@
 #include <linux/rcupdate.h>
 #include <linux/rtnetlink.h>
 #include <linux/skbuff.h>
+#include <linux/tc_act/tc_csum.h>
 #include <linux/u64_stats_sync.h>
 #include <net/dst.h>
 #include <net/dst_metadata.h>
 #include <net/dropreason.h>
+#include <net/flow_offload.h>
 #include <net/genetlink.h>
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>

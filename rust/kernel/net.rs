@@ -4,6 +4,7 @@
 
 pub mod checksum;
 pub mod dropreason;
+pub mod flow_offload;
 pub mod genetlink;
 pub mod namespace;
 pub mod netdevice;

@@ -4,4 +4,5 @@
 
 pub mod bh;
 pub mod rcu;
+pub mod rwsem;
 pub mod static_mutex;

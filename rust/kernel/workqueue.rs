@@ -40,11 +40,7 @@ unsafe impl Sync for StaticWork {}
 
 impl StaticWork {
     /// A work item that cannot be queued yet.
-    pub const fn new(
-        func: fn(),
-        name: &'static CStr,
-        key: Pin<&'static LockClassKey>,
-    ) -> Self {
+    pub const fn new(func: fn(), name: &'static CStr, key: Pin<&'static LockClassKey>) -> Self {
         Self {
             work: Opaque::uninit(),
             ready: AtomicBool::new(false),

@@ -223,6 +223,13 @@ impl NetDevice {
         self.priv_flags() & bindings::netdev_priv_flags_IFF_OVS_DATAPATH != 0
     }
 
+    /// The driver may take rules: `ethtool -K DEV hw-tc-offload` is on.
+    /// C: `tc_can_offload()`.
+    #[inline]
+    pub fn has_hw_tc(&self) -> bool {
+        self.features() >> bindings::NETIF_F_HW_TC_BIT & 1 != 0
+    }
+
     /// Says whether the device is a port of a datapath: `IFF_OVS_DATAPATH`.
     pub fn set_ovs_port(&self, yes: bool, _rtnl: Rtnl<'_>) {
         // SAFETY: By the type invariants; flags change under the rtnl lock.

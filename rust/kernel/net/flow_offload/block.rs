@@ -1,0 +1,583 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Flow blocks: the way to a device's driver for rules.
+//!
+//! Locks nest in this order: rtnl, a block's own lock, the driver's. The
+//! block's lock is held shared during a call to the driver, so that calls run
+//! in parallel, and exclusively while the block is bound or unbound.
+
+use core::{
+    mem::MaybeUninit,
+    ptr::NonNull,
+    sync::atomic::{
+        AtomicBool,
+        Ordering, //
+    },
+};
+
+use kernel::{
+    c_str,
+    error::{
+        code::EOPNOTSUPP,
+        to_result, //
+    },
+    ffi,
+    new_mutex,
+    prelude::*,
+    rbtree::{
+        RBTree,
+        RBTreeNode, //
+    },
+    static_lock_class,
+    sync::{
+        Arc,
+        Mutex, //
+    },
+    types::Opaque, //
+};
+
+use super::rule::FlowRule;
+use crate::{
+    bindings,
+    net::{
+        netdevice::{
+            NetDevice,
+            NetDeviceRef, //
+        },
+        rtnetlink::{
+            Rtnl,
+            RtnlGuard, //
+        },
+    },
+    sync::rwsem::RwSemaphore, //
+};
+
+/// What a driver says of an error, cut to 80 bytes.
+#[derive(Clone, Copy)]
+pub struct DriverText {
+    len: u8,
+    bytes: [u8; Self::MAX],
+}
+
+impl DriverText {
+    /// C: `NETLINK_MAX_FMTMSG_LEN`.
+    const MAX: usize = 80;
+
+    /// No text.
+    pub const fn new() -> Self {
+        Self {
+            len: 0,
+            bytes: [0; Self::MAX],
+        }
+    }
+
+    /// The text; empty if the driver said nothing.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// The text, up to the first byte that is not of a character.
+    pub fn as_str(&self) -> &str {
+        match core::str::from_utf8(self.as_bytes()) {
+            Ok(text) => text,
+            Err(e) => self
+                .as_bytes()
+                .get(..e.valid_up_to())
+                .and_then(|valid| core::str::from_utf8(valid).ok())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Copies a text, which may be in the driver's memory.
+    ///
+    /// # Safety
+    ///
+    /// `text` must be null or a C string.
+    unsafe fn set(&mut self, text: *const ffi::c_char) {
+        self.len = 0;
+        if text.is_null() {
+            return;
+        }
+        for (i, to) in self.bytes.iter_mut().enumerate() {
+            // SAFETY: By the function's safety requirement; the end was not
+            // reached yet.
+            let byte = unsafe { *text.add(i) };
+            if byte == 0 {
+                break;
+            }
+            *to = byte as u8;
+            self.len = self.len.wrapping_add(1);
+        }
+    }
+}
+
+impl Default for DriverText {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Packets that hardware handled since it was asked last.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct HwDelta {
+    /// How many.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How many of them hardware dropped.
+    pub drops: u64,
+    /// When the last one was seen, in jiffies.
+    pub lastused: u64,
+}
+
+/// Why a device's driver does not take rules.
+#[derive(Clone, Copy)]
+pub enum BindError {
+    /// The driver has no function for it.
+    NoDriver,
+    /// `ethtool -K DEV hw-tc-offload` is off.
+    Disabled,
+    /// Something else has the device's block: a qdisc of traffic control.
+    Busy,
+    /// The driver, or memory.
+    Failed(Error, DriverText),
+}
+
+/// A block that is bound.
+struct Bound {
+    dev: NetDeviceRef,
+    /// The driver's callbacks are in its list, so it does not move.
+    block: KBox<Opaque<bindings::flow_block>>,
+}
+
+// SAFETY: The list is used under the lock that this is in.
+unsafe impl Send for Bound {}
+// SAFETY: As above; the list is only read while the lock is shared.
+unsafe impl Sync for Bound {}
+
+/// A device's block for received packets.
+///
+/// # Invariants
+///
+/// While `bound` is something, the driver has put at least one callback into
+/// its list, and all of them are there.
+#[pin_data(PinnedDrop)]
+pub struct FlowBlock {
+    #[pin]
+    bound: RwSemaphore<Option<Bound>>,
+    /// The driver's callbacks may be called without the rtnl lock.
+    unlocked: AtomicBool,
+    /// The cookies of the rules that the driver has.
+    #[pin]
+    cookies: Mutex<RBTree<usize, ()>>,
+}
+
+impl FlowBlock {
+    /// Asks the driver of `dev` to take rules for what the device receives.
+    /// Sleeps.
+    pub fn bind(dev: &NetDevice, rtnl: Rtnl<'_>) -> Result<Arc<Self>, BindError> {
+        let failed = |e| BindError::Failed(e, DriverText::new());
+        if setup_tc_of(dev).is_none() {
+            return Err(BindError::NoDriver);
+        }
+        if !dev.has_hw_tc() {
+            return Err(BindError::Disabled);
+        }
+        let this = Self::new().map_err(failed)?;
+        let block = KBox::new(Opaque::<bindings::flow_block>::zeroed(), GFP_KERNEL)
+            .map_err(|_| failed(ENOMEM))?;
+        // SAFETY: The block is new and stays where it is.
+        unsafe { list_init(&raw mut (*block.get()).cb_list) };
+
+        let mut text = DriverText::new();
+        let bound = Bound {
+            dev: dev.hold(GFP_KERNEL),
+            block,
+        };
+        let mut offload = Offload::new();
+        match offload.call(
+            &bound,
+            bindings::flow_block_command_FLOW_BLOCK_BIND,
+            &mut text,
+            rtnl,
+        ) {
+            Ok(()) => (),
+            Err(e) if e == EBUSY => return Err(BindError::Busy),
+            Err(e) => return Err(BindError::Failed(e, text)),
+        }
+        // SAFETY: The driver has put its callbacks into the first list; the
+        // second is empty. Both are valid.
+        unsafe {
+            list_splice(
+                &raw mut (*offload.raw()).cb_list,
+                &raw mut (*bound.block.get()).cb_list,
+            );
+        }
+        if callbacks(&bound).next().is_none() {
+            return Err(BindError::Failed(EOPNOTSUPP, text));
+        }
+        // SAFETY: The structure is valid.
+        let unlocked = unsafe { (*offload.raw()).unlocked_driver_cb };
+        this.unlocked.store(unlocked, Ordering::Relaxed);
+        // INVARIANT: The driver's callbacks are in the list.
+        *this.bound.write() = Some(bound);
+        Ok(this)
+    }
+
+    /// A block that is not bound.
+    pub(super) fn new() -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                bound <- RwSemaphore::new(None, c_str!("FlowBlock::bound"), static_lock_class!()),
+                unlocked: AtomicBool::new(false),
+                cookies <- new_mutex!(RBTree::new(), "FlowBlock::cookies"),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Takes all rules away from the driver, tells `gone` of each with its last
+    /// counters, and unbinds the block. Sleeps. Every other call gives `ENODEV`
+    /// from then on.
+    pub fn unbind(&self, rtnl: Rtnl<'_>, mut gone: impl FnMut(usize, HwDelta)) {
+        let mut guard = self.bound.write();
+        let Some(bound) = guard.as_ref() else {
+            return;
+        };
+        while let Some(cookie) = self.take_cookie() {
+            let delta = stats(bound, cookie).unwrap_or_default();
+            // As for traffic control, there is nothing to be done on an error.
+            let _ = command(bound, cookie, bindings::flow_cls_command_FLOW_CLS_DESTROY);
+            gone(cookie, delta);
+        }
+
+        let mut offload = Offload::new();
+        let mut text = DriverText::new();
+        let unbound = offload.call(
+            bound,
+            bindings::flow_block_command_FLOW_BLOCK_UNBIND,
+            &mut text,
+            rtnl,
+        );
+        if unbound.is_err() {
+            pr_warn!("{}: the driver keeps its flow block\n", bound.dev.name());
+        }
+        // SAFETY: The driver has moved its callbacks from the block's list to
+        // this one; they are the block's user's to free.
+        unsafe { free_callbacks(&raw mut (*offload.raw()).cb_list) };
+        // SAFETY: If it has not moved them, it does not look for them again:
+        // it is about to go, or has forgotten them.
+        unsafe { free_callbacks(&raw mut (*bound.block.get()).cb_list) };
+        *guard = None;
+    }
+
+    /// Whether the block is bound.
+    pub fn is_bound(&self) -> bool {
+        self.bound.read().is_some()
+    }
+
+    /// Runs `f` with the block bound, and with the rtnl lock if the driver
+    /// needs it.
+    fn with<R>(&self, f: impl FnOnce(&Bound) -> Result<R>) -> Result<R> {
+        let _rtnl = (!self.unlocked.load(Ordering::Relaxed)).then(RtnlGuard::new);
+        let guard = self.bound.read();
+        f(guard.as_ref().ok_or(ENODEV)?)
+    }
+
+    /// Hands a rule to the driver, under a cookie that no other rule has, with
+    /// a priority of at least 1, in a chain. Sleeps; the caller holds neither
+    /// the rtnl lock nor any that is taken under it.
+    ///
+    /// Fails as the driver does, which may say why in `text`; `ENODEV` if the
+    /// block is not bound, `EEXIST` if there is a rule with the cookie.
+    pub fn replace(
+        &self,
+        cookie: usize,
+        prio: u32,
+        chain: u32,
+        rule: &FlowRule,
+        text: &mut DriverText,
+    ) -> Result {
+        // Before the driver has it, so that unbinding takes it away too.
+        let node = RBTreeNode::new(cookie, (), GFP_KERNEL)?;
+        self.with(|bound| {
+            {
+                let mut cookies = self.cookies.lock();
+                if cookies.get(&cookie).is_some() {
+                    return Err(EEXIST);
+                }
+                cookies.insert(node);
+            }
+            let replaced = replace(bound, cookie, prio, chain, rule, text);
+            if replaced.is_err() {
+                self.cookies.lock().remove(&cookie);
+            }
+            replaced
+        })
+    }
+
+    /// Takes a rule away from the driver and gives its last counters. Sleeps,
+    /// as [`FlowBlock::replace`]. `ENOENT` if there is no such rule, `ENODEV` if
+    /// the block is not bound.
+    pub fn destroy(&self, cookie: usize) -> Result<HwDelta> {
+        self.with(|bound| {
+            self.cookies.lock().remove(&cookie).ok_or(ENOENT)?;
+            let delta = stats(bound, cookie).unwrap_or_default();
+            command(bound, cookie, bindings::flow_cls_command_FLOW_CLS_DESTROY)?;
+            Ok(delta)
+        })
+    }
+
+    /// What hardware has counted for a rule since this was called last. Sleeps,
+    /// as [`FlowBlock::replace`]. `ENODEV` if the block is not bound.
+    pub fn stats(&self, cookie: usize) -> Result<HwDelta> {
+        self.with(|bound| stats(bound, cookie))
+    }
+
+    /// Takes one cookie out.
+    fn take_cookie(&self) -> Option<usize> {
+        let mut cookies = self.cookies.lock();
+        let cookie = *cookies.iter().next()?.0;
+        cookies.remove(&cookie);
+        Some(cookie)
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for FlowBlock {
+    fn drop(self: Pin<&mut Self>) {
+        // The driver has pointers into the block: memory that is lost is better
+        // than memory that is used after it was freed.
+        if let Some(bound) = self.bound.write().take() {
+            pr_warn!("{}: a bound flow block is dropped\n", bound.dev.name());
+            core::mem::forget(bound);
+        }
+    }
+}
+
+/// The driver's `ndo_setup_tc`.
+fn setup_tc_of(
+    dev: &NetDevice,
+) -> Option<
+    unsafe extern "C" fn(
+        *mut bindings::net_device,
+        bindings::tc_setup_type,
+        *mut ffi::c_void,
+    ) -> ffi::c_int,
+> {
+    // SAFETY: The device is valid, and so are its operations.
+    unsafe { (*(*dev.as_ptr()).netdev_ops).ndo_setup_tc }
+}
+
+/// A request to bind or unbind, with the list that the driver's callbacks are
+/// handed over in. It must not move once it is used, hence the box.
+struct Offload(MaybeUninit<bindings::flow_block_offload>);
+
+impl Offload {
+    fn new() -> Self {
+        Self(MaybeUninit::zeroed())
+    }
+
+    fn raw(&mut self) -> *mut bindings::flow_block_offload {
+        self.0.as_mut_ptr()
+    }
+
+    /// Makes the request. The object must not move after that.
+    fn call(
+        &mut self,
+        bound: &Bound,
+        command: bindings::flow_block_command,
+        text: &mut DriverText,
+        _rtnl: Rtnl<'_>,
+    ) -> Result {
+        let setup_tc = setup_tc_of(&bound.dev).ok_or(EOPNOTSUPP)?;
+        let mut extack = MaybeUninit::<bindings::netlink_ext_ack>::zeroed();
+        let raw = self.raw();
+        // SAFETY: The structure is zeroed, and all it points to lives until the
+        // call is over. The rtnl lock is held, so the device stays in its
+        // namespace.
+        let ret = unsafe {
+            (*raw).command = command;
+            (*raw).binder_type =
+                bindings::flow_block_binder_type_FLOW_BLOCK_BINDER_TYPE_CLSACT_INGRESS;
+            (*raw).net = (*bound.dev.as_ptr()).nd_net.net;
+            (*raw).block = bound.block.get();
+            (*raw).cb_list_head = &raw mut (*bound.block.get()).cb_list;
+            (*raw).extack = extack.as_mut_ptr();
+            list_init(&raw mut (*raw).cb_list);
+            setup_tc(
+                bound.dev.as_ptr(),
+                bindings::tc_setup_type_TC_SETUP_BLOCK,
+                raw.cast(),
+            )
+        };
+        // SAFETY: The text is null or a C string of the driver, which is there
+        // while its device is.
+        unsafe { text.set((*extack.as_ptr())._msg) };
+        to_result(ret)
+    }
+}
+
+/// The driver's callbacks.
+fn callbacks(bound: &Bound) -> impl Iterator<Item = NonNull<bindings::flow_block_cb>> + '_ {
+    // SAFETY: The block is valid; the list changes only while the block's lock
+    // is held exclusively.
+    let head = unsafe { &raw mut (*bound.block.get()).cb_list };
+    // SAFETY: As above.
+    let mut entry = unsafe { (*head).next };
+    core::iter::from_fn(move || {
+        if entry == head {
+            return None;
+        }
+        // SAFETY: Every entry is the `list` of a callback.
+        unsafe {
+            let cb = kernel::container_of!(entry, bindings::flow_block_cb, list);
+            entry = (*entry).next;
+            NonNull::new(cb)
+        }
+    })
+}
+
+/// Makes a request for a rule to one callback.
+///
+/// # Safety
+///
+/// `cb` must be a callback of a block that is bound, `cls` a valid request.
+unsafe fn call(
+    cb: NonNull<bindings::flow_block_cb>,
+    cls: *mut bindings::flow_cls_offload,
+) -> Result {
+    // SAFETY: By the function's safety requirements.
+    let ret = unsafe {
+        let func = (*cb.as_ptr()).cb.ok_or(EOPNOTSUPP)?;
+        func(
+            bindings::tc_setup_type_TC_SETUP_CLSFLOWER,
+            cls.cast(),
+            (*cb.as_ptr()).cb_priv,
+        )
+    };
+    to_result(ret)
+}
+
+fn replace(
+    bound: &Bound,
+    cookie: usize,
+    prio: u32,
+    chain: u32,
+    rule: &FlowRule,
+    text: &mut DriverText,
+) -> Result {
+    let mut extack = MaybeUninit::<bindings::netlink_ext_ack>::zeroed();
+    let mut cls = zeroed_cls();
+    cls.common.chain_index = chain;
+    cls.common.protocol = rule.protocol();
+    cls.common.prio = prio;
+    cls.common.extack = extack.as_mut_ptr();
+    cls.command = bindings::flow_cls_command_FLOW_CLS_REPLACE;
+    cls.cookie = cookie;
+    cls.rule = rule.rule.as_ptr();
+
+    for (done, cb) in callbacks(bound).enumerate() {
+        // SAFETY: The block is bound, and all the request points to is valid
+        // during the call.
+        let replaced = unsafe { call(cb, &raw mut cls) };
+        if let Err(e) = replaced {
+            // SAFETY: As in `Offload::call()`.
+            unsafe { text.set((*extack.as_ptr())._msg) };
+            for cb in callbacks(bound).take(done) {
+                let mut cls = zeroed_cls();
+                cls.command = bindings::flow_cls_command_FLOW_CLS_DESTROY;
+                cls.cookie = cookie;
+                // SAFETY: As above.
+                let _ = unsafe { call(cb, &raw mut cls) };
+            }
+            return Err(e);
+        }
+    }
+    Ok(())
+}
+
+/// Makes a request for a rule that the driver has to all callbacks.
+fn command(bound: &Bound, cookie: usize, command: bindings::flow_cls_command) -> Result<HwDelta> {
+    let mut extack = MaybeUninit::<bindings::netlink_ext_ack>::zeroed();
+    let mut delta = HwDelta::default();
+    let mut first = Ok(());
+    for cb in callbacks(bound) {
+        let mut cls = zeroed_cls();
+        cls.common.extack = extack.as_mut_ptr();
+        cls.command = command;
+        cls.cookie = cookie;
+        // SAFETY: The block is bound, and all the request points to is valid
+        // during the call.
+        let done = unsafe { call(cb, &raw mut cls) };
+        first = first.and(done);
+        delta.packets = delta.packets.wrapping_add(cls.stats.pkts);
+        delta.bytes = delta.bytes.wrapping_add(cls.stats.bytes);
+        delta.drops = delta.drops.wrapping_add(cls.stats.drops);
+        delta.lastused = delta.lastused.max(cls.stats.lastused);
+    }
+    first.map(|()| delta)
+}
+
+fn stats(bound: &Bound, cookie: usize) -> Result<HwDelta> {
+    command(bound, cookie, bindings::flow_cls_command_FLOW_CLS_STATS)
+}
+
+fn zeroed_cls() -> bindings::flow_cls_offload {
+    // SAFETY: All-zeroes is valid for the structure: every field is a number or
+    // a pointer.
+    unsafe { core::mem::zeroed() }
+}
+
+/// C: `INIT_LIST_HEAD()`.
+///
+/// # Safety
+///
+/// `head` must be valid for writes.
+unsafe fn list_init(head: *mut bindings::list_head) {
+    // SAFETY: By the function's safety requirement.
+    unsafe {
+        (*head).next = head;
+        (*head).prev = head;
+    }
+}
+
+/// Moves all entries of a list to an empty one.
+///
+/// # Safety
+///
+/// Both must be valid lists, and `to` empty.
+unsafe fn list_splice(from: *mut bindings::list_head, to: *mut bindings::list_head) {
+    // SAFETY: By the function's safety requirements.
+    unsafe {
+        if (*from).next == from {
+            return;
+        }
+        let (first, last) = ((*from).next, (*from).prev);
+        (*to).next = first;
+        (*first).prev = to;
+        (*to).prev = last;
+        (*last).next = to;
+        list_init(from);
+    }
+}
+
+/// Frees the callbacks of a list.
+///
+/// # Safety
+///
+/// `head` must be a valid list of callbacks that their driver has unlinked from
+/// its own list.
+unsafe fn free_callbacks(head: *mut bindings::list_head) {
+    // SAFETY: By the function's safety requirements; each entry is the `list`
+    // of a callback, and is left behind before it is freed.
+    unsafe {
+        let mut entry = (*head).next;
+        while entry != head {
+            let cb = kernel::container_of!(entry, bindings::flow_block_cb, list);
+            entry = (*entry).next;
+            bindings::flow_block_cb_free(cb);
+        }
+        list_init(head);
+    }
+}
