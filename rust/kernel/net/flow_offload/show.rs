@@ -234,8 +234,9 @@ impl FlowRule {
                         flow_action_id_FLOW_ACTION_VLAN_PUSH => "vlan_push",
                         _ => "vlan_mangle",
                     };
-                    let proto = Hex(&vlan.proto.to_ne_bytes());
-                    write!(f, "{name}({proto},vid={},prio={})", vlan.vid, vlan.prio)
+                    let proto = vlan.proto.to_ne_bytes();
+                    let (proto, vid, prio) = (Hex(&proto), vlan.vid, vlan.prio);
+                    write!(f, "{name}({proto},vid={vid},prio={prio})")
                 }
                 flow_action_id_FLOW_ACTION_MANGLE => {
                     let mangle = data.mangle.as_ref();
