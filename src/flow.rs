@@ -118,12 +118,14 @@ pub(crate) struct SwFlow {
 }
 
 impl SwFlow {
-    /// A flow for `mask` that matches what `key` gives under it.
+    /// A flow for `mask` that matches what `key` gives under it, which has this
+    /// hash.
     pub(crate) fn new(
         mask: RcuArc<FlowMask>,
         key: &SwFlowKey,
         id: SwFlowId,
         actions: RcuArc<SwFlowActions>,
+        hash: u64,
     ) -> Result<RcuArc<Self>> {
         let mut words = [0; INLINE_WORDS];
         let mut more_words = KVec::new();
@@ -134,7 +136,6 @@ impl SwFlow {
                 None => more_words.push(word, GFP_KERNEL)?,
             }
         }
-        let hash = mask.hash(key);
         Ok(RcuArc::new(
             Self {
                 words,

@@ -2,9 +2,10 @@
 
 //! The flow table: megaflows under masks.
 //!
-//! Every mask has a hash table of its own, so a lookup under a mask that has no
-//! matching flow mostly ends after one cache line of tags. Which mask a packet
-//! matched last is remembered per CPU, under a hash of just those key bits that
+//! All flows are in one hash table; a lookup tries the masks one after the
+//! other. What it needs of them is beside each other in memory, and under a mask
+//! that has no matching flow it mostly reads one word more, of tags. Which mask a
+//! packet matched last is remembered under a hash of just those key bits that
 //! some mask looks at: packets that differ only in what nobody matches on share
 //! an entry.
 //!
@@ -14,7 +15,7 @@ pub(crate) mod cache;
 pub(crate) mod mask;
 
 use core::sync::atomic::{
-    AtomicU32,
+    AtomicUsize,
     Ordering, //
 };
 
@@ -22,6 +23,7 @@ use kernel::prelude::*;
 
 use kernel_ext::{
     rcu_table::RcuTable,
+    rcu_vec::RcuVec,
     sync::{
         bh::BhRcu,
         rcu::{
@@ -30,15 +32,15 @@ use kernel_ext::{
             RcuSlot, //
         },
     },
-    time, //
 };
 
 use self::{
     cache::MaskCache,
     mask::{
-        mix,
-        CompactMask,
-        FlowMask, //
+        FlowMask,
+        HashSeeds,
+        MaskEntry,
+        WholeMask, //
     },
 };
 use crate::{
@@ -59,30 +61,8 @@ use crate::{
 /// C: `MC_DEFAULT_HASH_ENTRIES`.
 const MC_DEFAULT_HASH_ENTRIES: u32 = 256;
 
-/// The masks of a table, and all their bits together.
-struct MaskArray {
-    masks: KVec<RcuArc<FlowMask>>,
-    /// What any mask looks at.
-    union: CompactMask,
-}
-
-impl MaskArray {
-    fn new(masks: KVec<RcuArc<FlowMask>>) -> Result<RcuArc<Self>> {
-        let mut union = [0; KEY_WORDS];
-        for mask in &masks {
-            for (all, word) in union.iter_mut().zip(mask.key().words()) {
-                *all |= word;
-            }
-        }
-        Ok(RcuArc::new(
-            Self {
-                masks,
-                union: CompactMask::from_words(&union),
-            },
-            GFP_KERNEL,
-        )?)
-    }
-}
+/// Up to so many masks are tried without asking the cache.
+const FEW_MASKS: usize = 2;
 
 /// What a lookup found and what it took.
 pub(crate) struct Lookup<'g> {
@@ -98,12 +78,17 @@ pub(crate) struct Lookup<'g> {
 ///
 /// C: `struct flow_table`.
 pub(crate) struct FlowTable {
-    masks: RcuSlot<MaskArray>,
+    masks: RcuVec<MaskEntry>,
+    /// All flows by their masks and masked keys.
+    flows: RcuTable<SwFlow>,
     cache: RcuSlot<MaskCache>,
-    seed: u64,
+    /// What any of the masks looks at.
+    union: RcuSlot<WholeMask>,
     /// All flows by what userspace names them by.
     ids: RcuTable<SwFlow>,
-    ufid_count: AtomicU32,
+    /// Masks that no flow has any more.
+    unused_masks: AtomicUsize,
+    seeds: HashSeeds,
 }
 
 impl FlowTable {
@@ -112,11 +97,16 @@ impl FlowTable {
     /// C: `ovs_flow_tbl_init()`.
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
-            masks: RcuSlot::new(MaskArray::new(KVec::new())?),
-            cache: RcuSlot::new(MaskCache::new(MC_DEFAULT_HASH_ENTRIES)?),
-            seed: time::random_u64(),
+            masks: RcuVec::new()?,
+            flows: RcuTable::new(1024)?,
+            cache: RcuSlot::new(MaskCache::new(MC_DEFAULT_HASH_ENTRIES, 0)?),
+            union: RcuSlot::new(RcuArc::new(
+                WholeMask::compile(&[0; KEY_WORDS]),
+                GFP_KERNEL,
+            )?),
             ids: RcuTable::new(1024)?,
-            ufid_count: AtomicU32::new(0),
+            unused_masks: AtomicUsize::new(0),
+            seeds: HashSeeds::new(),
         })
     }
 
@@ -127,9 +117,8 @@ impl FlowTable {
 
     /// How many masks there are.
     pub(crate) fn num_masks(&self, rcu: RcuRead<'_>) -> u32 {
-        self.masks
-            .get(rcu)
-            .map_or(0, |a| u32::try_from(a.masks.len()).unwrap_or(u32::MAX))
+        let unused = self.unused_masks.load(Ordering::Relaxed);
+        u32::try_from(self.masks.get(rcu).len().saturating_sub(unused)).unwrap_or(u32::MAX)
     }
 
     /// How many entries the mask cache has.
@@ -141,14 +130,10 @@ impl FlowTable {
     ///
     /// C: `ovs_flow_tbl_masks_cache_resize()`.
     pub(crate) fn masks_cache_resize(&self, size: u32) -> Result {
-        if size == self.masks_cache_size() {
-            return Ok(());
+        if size != self.masks_cache_size() {
+            self.cache
+                .replace(Some(MaskCache::new(size, self.ids.len())?));
         }
-        if !MaskCache::size_ok(size) {
-            return Err(EINVAL);
-        }
-        self.cache
-            .replace(Some(RcuArc::new(MaskCache::sized(size)?, GFP_KERNEL)?));
         Ok(())
     }
 
@@ -157,69 +142,92 @@ impl FlowTable {
     /// C: `ovs_flow_tbl_lookup_stats()`.
     #[inline]
     pub(crate) fn lookup<'g>(&self, ctx: BhRcu<'g>, key: &SwFlowKey) -> Lookup<'g> {
-        let mut result = Lookup {
-            flow: None,
-            n_mask_hit: 0,
-            n_cache_hit: 0,
-        };
-        let Some(array) = self.masks.get(ctx.rcu()) else {
-            return result;
-        };
-        // With one or two masks there is nothing to be gained by a cache.
-        if array.masks.len() <= 2 {
-            for mask in &array.masks {
-                result.n_mask_hit = result.n_mask_hit.wrapping_add(1);
-                result.flow = mask.lookup(key, ctx.rcu());
-                if result.flow.is_some() {
-                    break;
-                }
-            }
-            return result;
+        let masks = self.masks.get(ctx.rcu());
+        if masks.len() <= FEW_MASKS {
+            return self.lookup_all(ctx.rcu(), masks, key).0;
         }
-        self.lookup_cached(ctx, array, key, result)
+        self.lookup_cached(ctx, masks, key)
     }
 
     #[inline(never)]
     fn lookup_cached<'g>(
         &self,
         ctx: BhRcu<'g>,
-        array: &MaskArray,
+        masks: &'g [MaskEntry],
         key: &SwFlowKey,
-        mut result: Lookup<'g>,
     ) -> Lookup<'g> {
-        let cache = self.cache.get(ctx.rcu());
-        let hash = array.union.hash(self.seed, key);
-        let hint = cache.and_then(|c| c.get(ctx, hash));
-        if let Some(mask) = hint.and_then(|i| array.masks.get(i)) {
-            result.n_mask_hit = 1;
-            result.flow = mask.lookup(key, ctx.rcu());
-            if result.flow.is_some() {
-                result.n_cache_hit = 1;
-                return result;
+        let (Some(cache), Some(union)) = (self.cache.get(ctx.rcu()), self.union.get(ctx.rcu()))
+        else {
+            return self.lookup_all(ctx.rcu(), masks, key).0;
+        };
+        let hash = union.hash(&self.seeds, key);
+        if let Some(mask) = cache.get(hash).and_then(|i| masks.get(i)) {
+            let flow = self.masked_flow_lookup(ctx.rcu(), mask, key);
+            if flow.is_some() {
+                return Lookup {
+                    flow,
+                    n_mask_hit: 1,
+                    n_cache_hit: 1,
+                };
             }
         }
-        for (i, mask) in array.masks.iter().enumerate() {
-            if Some(i) == hint {
-                continue;
-            }
-            result.n_mask_hit = result.n_mask_hit.wrapping_add(1);
-            result.flow = mask.lookup(key, ctx.rcu());
-            if result.flow.is_some() {
-                if let Some(cache) = cache {
-                    cache.set(ctx, hash, i);
-                }
-                break;
-            }
+        let (found, place) = self.lookup_all(ctx.rcu(), masks, key);
+        if found.flow.is_some() {
+            cache.set(hash, place);
         }
-        result
+        found
+    }
+
+    /// Tries all masks. Also gives the place of the mask that matched.
+    #[inline]
+    fn lookup_all<'g>(
+        &self,
+        rcu: RcuRead<'g>,
+        masks: &'g [MaskEntry],
+        key: &SwFlowKey,
+    ) -> (Lookup<'g>, usize) {
+        let mut tried = 0usize;
+        let flow = masks.iter().find_map(|mask| {
+            tried = tried.wrapping_add(1);
+            self.masked_flow_lookup(rcu, mask, key)
+        });
+        let found = Lookup {
+            flow,
+            n_mask_hit: tried as u32,
+            n_cache_hit: 0,
+        };
+        (found, tried.wrapping_sub(1))
+    }
+
+    /// The flow that `key` matches under one mask.
+    ///
+    /// C: `masked_flow_lookup()`.
+    #[inline]
+    fn masked_flow_lookup<'g>(
+        &self,
+        rcu: RcuRead<'g>,
+        mask: &MaskEntry,
+        key: &SwFlowKey,
+    ) -> Option<&'g SwFlow> {
+        self.flows.find(mask.hash(&self.seeds, key), rcu, |flow| {
+            mask.matches(key, flow)
+        })
     }
 
     /// The flow that this key matches, for a command.
     ///
     /// C: `ovs_flow_tbl_lookup()`.
     pub(crate) fn lookup_key(&self, _lock: &OvsGuard, key: &SwFlowKey) -> Option<RcuArc<SwFlow>> {
-        let array = self.masks.load()?;
-        array.masks.iter().find_map(|m| m.lookup_arc(key))
+        let guard = kernel::sync::rcu::read_lock();
+        let rcu = RcuRead::from(&guard);
+        self.masks.get(rcu).iter().find_map(|mask| {
+            let hash = mask.hash(&self.seeds, key);
+            let found = self
+                .flows
+                .find(hash, rcu, |flow| mask.matches(key, flow))?;
+            self.flows
+                .find_arc(hash, |flow| core::ptr::eq(flow, found))
+        })
     }
 
     /// The flow that userspace names by this identifier.
@@ -227,14 +235,14 @@ impl FlowTable {
     /// C: `ovs_flow_tbl_lookup_ufid()` and `ovs_flow_tbl_lookup_exact()`.
     pub(crate) fn lookup_id(&self, _lock: &OvsGuard, id: &SwFlowId) -> Option<RcuArc<SwFlow>> {
         self.ids
-            .find_arc(id_hash(self.seed, id), |flow| flow.id() == id)
+            .find_arc(id_hash(&self.seeds, id), |flow| flow.id() == id)
     }
 
     /// The flow that userspace names by this unmasked key.
     ///
     /// C: `ovs_flow_tbl_lookup_exact()`.
     pub(crate) fn lookup_exact(&self, _lock: &OvsGuard, key: &SwFlowKey) -> Option<RcuArc<SwFlow>> {
-        self.ids.find_arc(key_hash(self.seed, key), |flow| {
+        self.ids.find_arc(self.seeds.hash(key.words()), |flow| {
             flow.id().as_key().is_some_and(|k| k == key)
         })
     }
@@ -252,16 +260,16 @@ impl FlowTable {
         actions: RcuArc<SwFlowActions>,
     ) -> Result<RcuArc<SwFlow>> {
         let (mask, new_mask) = self.find_or_make_mask(mask)?;
-        let flow = SwFlow::new(mask.clone(), key, id, actions)?;
-        let seed = self.seed;
-        let id_hash_of = |f: &SwFlow| id_hash(seed, f.id());
+        let hash = mask.hash(&self.seeds, key);
+        let flow = SwFlow::new(mask.clone(), key, id, actions, hash)?;
+        let id_hash_of = |f: &SwFlow| id_hash(&self.seeds, f.id());
 
-        // The new flow becomes visible to packets last, and with its mask.
+        // The new flow becomes visible to packets last.
         self.ids
-            .insert(id_hash(seed, flow.id()), flow.clone(), id_hash_of)?;
-        let inserted = mask
-            .flows()
-            .insert(flow.hash(), flow.clone(), SwFlow::hash)
+            .insert(id_hash_of(&flow), flow.clone(), id_hash_of)?;
+        let inserted = self
+            .flows
+            .insert(hash, flow.clone(), SwFlow::hash)
             .and_then(|()| {
                 if new_mask {
                     self.publish_mask(&mask)
@@ -270,13 +278,15 @@ impl FlowTable {
                 }
             });
         if let Err(e) = inserted {
-            self.ids.remove(id_hash(seed, flow.id()), &flow);
-            mask.flows().remove(flow.hash(), &flow);
+            self.ids.remove(id_hash_of(&flow), &flow);
+            self.flows.remove(hash, &flow);
             return Err(e);
         }
-        if !flow.id().is_key() {
-            self.ufid_count.fetch_add(1, Ordering::Relaxed);
+        if !new_mask && mask.is_unused() {
+            self.unused_masks.fetch_sub(1, Ordering::Relaxed);
         }
+        mask.add_flow();
+        self.grow_cache();
         Ok(flow)
     }
 
@@ -284,16 +294,11 @@ impl FlowTable {
     ///
     /// C: `ovs_flow_tbl_remove()`.
     pub(crate) fn remove(&self, _lock: &OvsGuard, flow: &SwFlow) {
-        let mask = flow.mask().clone();
-        mask.flows().remove(flow.hash(), flow);
-        self.ids.remove(id_hash(self.seed, flow.id()), flow);
-        if !flow.id().is_key() {
-            self.ufid_count.fetch_sub(1, Ordering::Relaxed);
-        }
-        if mask.flows().is_empty() {
-            // Without memory for a shorter array the empty mask stays, which
-            // costs time but is not wrong; the next change tries again.
-            let _ = self.drop_empty_masks();
+        self.flows.remove(flow.hash(), flow);
+        self.ids.remove(id_hash(&self.seeds, flow.id()), flow);
+        if flow.mask().remove_flow() {
+            self.unused_masks.fetch_add(1, Ordering::Relaxed);
+            self.drop_unused_masks();
         }
     }
 
@@ -301,12 +306,13 @@ impl FlowTable {
     ///
     /// C: `ovs_flow_tbl_flush()`.
     pub(crate) fn flush(&self, _lock: &OvsGuard) {
-        self.ids.drain(|flow| {
-            flow.mask().flows().remove(flow.hash(), &flow);
+        self.flows.drain(|flow| {
+            if flow.mask().remove_flow() {
+                self.unused_masks.fetch_add(1, Ordering::Relaxed);
+            }
         });
-        self.ufid_count.store(0, Ordering::Relaxed);
-        // See `remove()` for what happens without memory.
-        let _ = self.drop_empty_masks();
+        self.ids.drain(drop);
+        self.drop_unused_masks();
     }
 
     /// Walks over all flows, see [`RcuTable::walk`].
@@ -319,51 +325,83 @@ impl FlowTable {
         self.ids.walk(start, rcu, f)
     }
 
-    fn find_or_make_mask(&self, mask: &SwFlowKey) -> Result<(RcuArc<FlowMask>, bool)> {
-        if let Some(array) = self.masks.load() {
-            if let Some(found) = array.masks.iter().find(|m| m.key() == mask) {
-                return Ok((found.clone(), false));
-            }
+    fn find_or_make_mask(&self, key: &SwFlowKey) -> Result<(RcuArc<FlowMask>, bool)> {
+        let seed = FlowMask::seed_of(key, &self.seeds);
+        let found = self.masks.with(|masks| {
+            masks
+                .iter()
+                .find(|m| m.is(seed, key))
+                .map(|m| m.mask().clone())
+        });
+        match found {
+            Some(mask) => Ok((mask, false)),
+            None => Ok((
+                RcuArc::new(FlowMask::new(key, &self.seeds), GFP_KERNEL)?,
+                true,
+            )),
         }
-        let new = RcuArc::new(FlowMask::new(mask, self.seed)?, GFP_KERNEL)?;
-        Ok((new, true))
     }
 
     fn publish_mask(&self, mask: &RcuArc<FlowMask>) -> Result {
-        let array = self.masks.load().ok_or(ENOENT)?;
-        let mut masks = KVec::with_capacity(array.masks.len().saturating_add(1), GFP_KERNEL)?;
-        for m in &array.masks {
-            masks.push(m.clone(), GFP_KERNEL)?;
-        }
-        masks.push(mask.clone(), GFP_KERNEL)?;
-        self.masks.replace(Some(MaskArray::new(masks)?));
+        let union = self.union_with(Some(mask.key()))?;
+        self.masks.push(MaskEntry::new(mask.clone()))?;
+        self.union.replace(Some(union));
         Ok(())
     }
 
-    fn drop_empty_masks(&self) -> Result {
-        let array = self.masks.load().ok_or(ENOENT)?;
-        let mut masks = KVec::with_capacity(array.masks.len(), GFP_KERNEL)?;
-        for m in array.masks.iter().filter(|m| !m.flows().is_empty()) {
-            masks.push(m.clone(), GFP_KERNEL)?;
+    /// The bits of all masks and of one more.
+    fn union_with(&self, more: Option<&SwFlowKey>) -> Result<RcuArc<WholeMask>> {
+        let mut union = [0; KEY_WORDS];
+        let mut add = |key: &SwFlowKey| {
+            for (all, word) in union.iter_mut().zip(key.words()) {
+                *all |= word;
+            }
+        };
+        self.masks
+            .with(|masks| masks.iter().for_each(|m| add(m.mask().key())));
+        if let Some(key) = more {
+            add(key);
         }
-        self.masks.replace(Some(MaskArray::new(masks)?));
-        Ok(())
+        Ok(RcuArc::new(WholeMask::compile(&union), GFP_KERNEL)?)
     }
-}
 
-/// The hash of an unmasked key.
-fn key_hash(seed: u64, key: &SwFlowKey) -> u64 {
-    key.words().iter().fold(seed, |h, &w| mix(h, w))
+    /// Takes unused masks out, once they are a quarter of all.
+    ///
+    /// Without memory they stay, which costs time but is not wrong; the next
+    /// change tries again.
+    fn drop_unused_masks(&self) {
+        let unused = self.unused_masks.load(Ordering::Relaxed);
+        if unused.saturating_mul(4) < self.masks.with(<[_]>::len) {
+            return;
+        }
+        if self.masks.retain(|m| !m.mask().is_unused()).is_ok() {
+            self.unused_masks.store(0, Ordering::Relaxed);
+        }
+        if let Ok(union) = self.union_with(None) {
+            self.union.replace(Some(union));
+        }
+    }
+
+    /// Gives many flows a larger cache. Without memory the old one stays.
+    fn grow_cache(&self) {
+        let flows = self.ids.len();
+        if let Some(cache) = self.cache.load() {
+            if cache.is_small_for(flows) {
+                if let Ok(larger) = MaskCache::new(cache.size(), flows) {
+                    self.cache.replace(Some(larger));
+                }
+            }
+        }
+    }
 }
 
 /// The hash of an identifier.
-fn id_hash(seed: u64, id: &SwFlowId) -> u64 {
+fn id_hash(seeds: &HashSeeds, id: &SwFlowId) -> u64 {
     match id {
         SwFlowId::Ufid { len, bytes } => {
             let value = u128::from_ne_bytes(*bytes);
-            let hash = mix(seed ^ u64::from(*len), value as u64);
-            mix(hash, (value >> 64) as u64)
+            seeds.hash(&[value as u64, (value >> 64) as u64, u64::from(*len)])
         }
-        SwFlowId::Key(key) => key_hash(seed, key),
+        SwFlowId::Key(key) => seeds.hash(key.words()),
     }
 }

@@ -49,6 +49,7 @@ pub mod percpu;
 pub mod random;
 pub mod ratelimit;
 pub mod rcu_table;
+pub mod rcu_vec;
 pub mod static_percpu;
 pub mod sync;
 pub mod time;

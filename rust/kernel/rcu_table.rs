@@ -2,10 +2,10 @@
 
 //! A hash table that is read under RCU while it changes and grows.
 //!
-//! Open addressing in groups of eight places. Each place has a one-byte tag
-//! with seven bits of the hash; a group's tags are one word, so that a lookup
-//! looks at eight places with one load and touches a place's pointer only if
-//! its tag agrees. A lookup that finds nothing mostly reads a single cache line.
+//! Open addressing in groups of four places. Each place has a two-byte tag with
+//! fifteen bits of the hash; a group's tags are one word, so that a lookup looks
+//! at four places with one load and touches a place's pointer only if its tag
+//! agrees. A lookup that finds nothing mostly reads a single cache line.
 //!
 //! Readers need only the RCU read lock. Writers exclude each other by a mutex
 //! inside the table. A table that has become too full, or too cluttered by
@@ -35,58 +35,66 @@ use crate::sync::rcu::{
     RcuSlot, //
 };
 
-/// Places in a group: as many as a word has bytes.
-const GROUP: usize = 8;
+/// Places in a group: as many as a word has tags.
+const GROUP: usize = 4;
+/// Bits of a tag.
+const TAG_BITS: u32 = 16;
 
 /// A place that was never used: a lookup ends at a group that has one.
-const EMPTY: u8 = 0;
+const EMPTY: u16 = 0;
 /// A place whose element was removed while its group was full.
-const DELETED: u8 = 1;
+const DELETED: u16 = 1;
 /// Set in the tag of every place that is in use.
-const FULL: u8 = 0x80;
+const FULL: u16 = 0x8000;
 
-const LOW_BITS: u64 = 0x0101_0101_0101_0101;
-const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+const LOW_BITS: u64 = 0x0001_0001_0001_0001;
+const HIGH_BITS: u64 = 0x8000_8000_8000_8000;
 
-/// The tag of an element with this hash: its topmost seven bits.
+/// The tag of an element with this hash: its topmost fifteen bits.
 #[inline]
-fn tag_of(hash: u64) -> u8 {
-    FULL | (hash >> 57) as u8
+fn tag_of(hash: u64) -> u16 {
+    FULL | (hash >> 49) as u16
 }
 
-/// A bit (the highest of the byte) for each byte of `tags` that is `tag`.
+/// A bit (the highest of the tag's) for each of `tags` that is `tag`.
 ///
-/// A byte above a match may be reported wrongly; the caller compares anyway.
+/// A tag above a match may be reported wrongly; the caller compares anyway.
 #[inline]
-fn matching(tags: u64, tag: u8) -> u64 {
-    let x = tags ^ (LOW_BITS.wrapping_mul(u64::from(tag)));
+fn matching(tags: u64, tag: u16) -> u64 {
+    let x = tags ^ LOW_BITS.wrapping_mul(u64::from(tag));
     x.wrapping_sub(LOW_BITS) & !x & HIGH_BITS
 }
 
-/// Whether one of the bytes is [`EMPTY`].
+/// Whether one of the tags is [`EMPTY`].
 #[inline]
 fn has_empty(tags: u64) -> bool {
     tags.wrapping_sub(LOW_BITS) & !tags & HIGH_BITS != 0
 }
 
-/// The bytes of a group's tags, in the order of its places.
+/// How far the tag of a place is shifted in its group's word.
 #[inline]
-fn tag_at(tags: u64, place: usize) -> u8 {
-    (tags >> (8 * (place % GROUP))) as u8
+fn tag_shift(place: usize) -> u32 {
+    TAG_BITS * (place % GROUP) as u32
+}
+
+/// The tag of one place.
+#[inline]
+fn tag_at(tags: u64, place: usize) -> u16 {
+    (tags >> tag_shift(place)) as u16
 }
 
 /// `tags` with the tag of one place changed.
 #[inline]
-fn with_tag(tags: u64, place: usize, tag: u8) -> u64 {
-    let shift = 8 * (place % GROUP);
-    (tags & !(0xff_u64 << shift)) | (u64::from(tag) << shift)
+fn with_tag(tags: u64, place: usize, tag: u16) -> u64 {
+    let shift = tag_shift(place);
+    (tags & !(0xffff_u64 << shift)) | (u64::from(tag) << shift)
 }
 
 /// One generation of the table's memory.
 ///
 /// # Invariants
 ///
-/// `tags` has a power of two of elements and `slots` eight times as many. A slot
+/// `tags` has a power of two of elements and `slots` four times as many. A slot
 /// that is not null owns a reference, unless `moved` is set.
 struct Buckets<T: Send + Sync + 'static> {
     group_mask: usize,
@@ -179,7 +187,9 @@ impl<T: Send + Sync + 'static> Drop for Buckets<T> {
 }
 
 /// What only writers need.
-struct Writer {
+struct Writer<T: Send + Sync + 'static> {
+    /// What is published.
+    buckets: RcuArc<Buckets<T>>,
     /// Places that are in use.
     len: usize,
     /// Places that are in use or [`DELETED`].
@@ -192,17 +202,23 @@ struct Writer {
 pub struct RcuTable<T: Send + Sync + 'static> {
     buckets: RcuSlot<Buckets<T>>,
     len: AtomicUsize,
-    writer: Pin<KBox<Mutex<Writer>>>,
+    writer: Pin<KBox<Mutex<Writer<T>>>>,
 }
 
 impl<T: Send + Sync + 'static> RcuTable<T> {
     /// A table with room for about `capacity` elements before it grows.
     pub fn new(capacity: usize) -> Result<Self> {
         let groups = capacity.div_ceil(GROUP).max(1);
+        let buckets = Buckets::new(groups)?;
+        let writer = Writer {
+            buckets: buckets.clone(),
+            len: 0,
+            used: 0,
+        };
         Ok(Self {
-            buckets: RcuSlot::new(Buckets::new(groups)?),
+            buckets: RcuSlot::new(buckets),
             len: AtomicUsize::new(0),
-            writer: KBox::pin_init(new_mutex!(Writer { len: 0, used: 0 }), GFP_KERNEL)?,
+            writer: KBox::pin_init(new_mutex!(writer), GFP_KERNEL)?,
         })
     }
 
@@ -232,7 +248,7 @@ impl<T: Send + Sync + 'static> RcuTable<T> {
             let tags = tags.load(Ordering::Acquire);
             let mut hits = matching(tags, tag);
             while hits != 0 {
-                let place = (hits.trailing_zeros() / 8) as usize;
+                let place = (hits.trailing_zeros() / TAG_BITS) as usize;
                 hits &= hits.wrapping_sub(1);
                 let slot = buckets
                     .slots
@@ -271,20 +287,19 @@ impl<T: Send + Sync + 'static> RcuTable<T> {
     /// business.
     pub fn insert(&self, hash: u64, value: RcuArc<T>, rehash: impl Fn(&T) -> u64) -> Result {
         let mut writer = self.writer.lock();
-        let mut buckets = self.buckets.load().ok_or(ENOENT)?;
-        let places = buckets.slots.len();
-        // At most seven eighths are used, so a lookup always finds an end.
-        if writer.used.saturating_add(1) > places - places / GROUP {
+        let places = writer.buckets.slots.len();
+        // At most three quarters are used, so lookups end soon.
+        if writer.used.saturating_add(1) > places - places / 4 {
             let groups = if writer.len >= places / 2 {
-                buckets.groups().checked_mul(2).ok_or(ENOMEM)?
+                writer.buckets.groups().checked_mul(2).ok_or(ENOMEM)?
             } else {
-                buckets.groups()
+                writer.buckets.groups()
             };
-            buckets = self.rebuild(&buckets, groups, &rehash)?;
+            writer.buckets = self.rebuild(&writer.buckets, groups, &rehash)?;
             writer.used = writer.len;
         }
         let ptr = RcuArc::into_raw(value).cast_mut();
-        match buckets.place(hash, ptr) {
+        match writer.buckets.place(hash, ptr) {
             Some(placed) => {
                 writer.len = writer.len.wrapping_add(1);
                 if !placed.reused {
@@ -332,7 +347,7 @@ impl<T: Send + Sync + 'static> RcuTable<T> {
     /// done with the reference that comes back.
     pub fn remove(&self, hash: u64, element: &T) -> Option<RcuArc<T>> {
         let mut writer = self.writer.lock();
-        let buckets = self.buckets.load()?;
+        let buckets = writer.buckets.clone();
         let tag = tag_of(hash);
         for (group, tags) in buckets.probe(hash) {
             let old = tags.load(Ordering::Relaxed);
@@ -374,9 +389,7 @@ impl<T: Send + Sync + 'static> RcuTable<T> {
     /// this table.
     pub fn drain(&self, mut f: impl FnMut(RcuArc<T>)) {
         let mut writer = self.writer.lock();
-        let Some(buckets) = self.buckets.load() else {
-            return;
-        };
+        let buckets = writer.buckets.clone();
         for tags in &buckets.tags {
             tags.store(0, Ordering::Release);
         }

@@ -42,11 +42,3 @@ pub fn boot_msecs() -> u64 {
     let ns = unsafe { bindings::ktime_get() };
     u64::try_from(ns).unwrap_or(0) / 1_000_000
 }
-
-/// A random number for seeding a hash.
-pub fn random_u64() -> u64 {
-    let mut seed = [0u8; 8];
-    // SAFETY: The pointer and the length are those of `seed`.
-    unsafe { bindings::get_random_bytes(seed.as_mut_ptr().cast(), seed.len()) };
-    u64::from_ne_bytes(seed)
-}

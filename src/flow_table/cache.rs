@@ -2,9 +2,10 @@
 
 //! Which mask a packet matched last.
 //!
-//! Each CPU has sets of one cache line with eight entries. An entry holds part
-//! of the hash and the mask's place in the array; it is a hint, the flow found
-//! under that mask is compared as always, so a wrong entry costs time only.
+//! Sets of one cache line with eight entries. An entry holds part of the hash
+//! and the mask's place in the array; it is a hint, the flow found under that
+//! mask is compared as always, so a wrong entry costs time only. CPUs share the
+//! sets: they only read them, unless a packet's mask is not known yet.
 
 use core::sync::atomic::{
     AtomicU64,
@@ -15,10 +16,7 @@ use kernel::prelude::*;
 
 use kernel_ext::{
     percpu::nr_cpu_ids,
-    sync::{
-        bh::BhRcu,
-        rcu::RcuArc, //
-    },
+    sync::rcu::RcuArc, //
 };
 
 /// Entries in a set.
@@ -28,56 +26,64 @@ const WAYS: usize = 8;
 #[repr(align(64))]
 struct Set([AtomicU64; WAYS]);
 
-/// The cache of all CPUs.
+/// The cache.
 ///
-/// C: `struct mask_cache`, whose entries are looked up by the packet's hash.
+/// C: `struct mask_cache`, one per CPU, whose entries are looked up by the
+/// packet's hash.
 pub(crate) struct MaskCache {
+    /// What userspace set.
     size: u32,
-    /// `size` sets for each CPU.
+    /// A power of two of them, or none.
     sets: KVVec<Set>,
 }
 
 const INDEX_BITS: u64 = 0xffff;
 
+/// The most sets that a cache grows to by itself: 32 MiB.
+const MAX_SETS: usize = 1 << 19;
+
 impl MaskCache {
-    /// Whether a cache can have this many sets.
-    pub(crate) fn size_ok(size: u32) -> bool {
-        size == 0 || size.is_power_of_two()
-    }
-
-    /// A cache, ready to be published.
-    pub(crate) fn new(size: u32) -> Result<RcuArc<Self>> {
-        Ok(RcuArc::new(Self::sized(size)?, GFP_KERNEL)?)
-    }
-
-    /// A cache with this many sets for each CPU.
-    pub(crate) fn sized(size: u32) -> Result<Self> {
-        let n = (size as usize)
-            .checked_mul(nr_cpu_ids() as usize)
-            .ok_or(ENOMEM)?;
+    /// A cache of `size` sets for each CPU, but at least so many that `flows`
+    /// flows find room; none if `size` is 0. The size must be 0 or a power of
+    /// two: `EINVAL`.
+    pub(crate) fn new(size: u32, flows: usize) -> Result<RcuArc<Self>> {
+        let n = match size {
+            0 => 0,
+            size if !size.is_power_of_two() => return Err(EINVAL),
+            size => (size as usize)
+                .saturating_mul(nr_cpu_ids() as usize)
+                .max((flows / WAYS).saturating_mul(4).min(MAX_SETS))
+                .checked_next_power_of_two()
+                .ok_or(ENOMEM)?,
+        };
         let mut sets = KVVec::with_capacity(n, GFP_KERNEL)?;
         for _ in 0..n {
             sets.push(Set([const { AtomicU64::new(0) }; WAYS]), GFP_KERNEL)?;
         }
-        Ok(Self { size, sets })
+        Ok(RcuArc::new(Self { size, sets }, GFP_KERNEL)?)
     }
 
-    /// How many sets each CPU has.
+    /// What userspace set.
     pub(crate) fn size(&self) -> u32 {
         self.size
     }
 
+    /// Whether so many flows want a larger cache.
+    pub(crate) fn is_small_for(&self, flows: usize) -> bool {
+        self.size != 0 && flows > self.sets.len().saturating_mul(WAYS / 2)
+            && self.sets.len() < MAX_SETS
+    }
+
     #[inline]
-    fn set_of(&self, ctx: BhRcu<'_>, hash: u64) -> Option<&Set> {
-        let in_cpu = hash as u32 & self.size.checked_sub(1)?;
-        let first = (ctx.cpu() as usize).checked_mul(self.size as usize)?;
-        self.sets.get(first.checked_add(in_cpu as usize)?)
+    fn set_of(&self, hash: u64) -> Option<&Set> {
+        let mask = self.sets.len().wrapping_sub(1);
+        self.sets.get((hash >> 16) as usize & mask)
     }
 
     /// The place of the mask that a packet with this hash matched last.
     #[inline]
-    pub(crate) fn get(&self, ctx: BhRcu<'_>, hash: u64) -> Option<usize> {
-        for entry in &self.set_of(ctx, hash)?.0 {
+    pub(crate) fn get(&self, hash: u64) -> Option<usize> {
+        for entry in &self.set_of(hash)?.0 {
             let entry = entry.load(Ordering::Relaxed);
             if (entry ^ hash) & !INDEX_BITS == 0 {
                 return ((entry & INDEX_BITS) as usize).checked_sub(1);
@@ -88,23 +94,26 @@ impl MaskCache {
 
     /// Remembers the place of the mask that a packet with this hash matched.
     #[inline]
-    pub(crate) fn set(&self, ctx: BhRcu<'_>, hash: u64, index: usize) {
-        let Some(set) = self.set_of(ctx, hash) else {
+    pub(crate) fn set(&self, hash: u64, index: usize) {
+        let Some(set) = self.set_of(hash) else {
             return;
         };
         let index = index.wrapping_add(1) as u64;
         if index > INDEX_BITS {
             return;
         }
-        let value = (hash & !INDEX_BITS) | index;
-        // The entry of the same hash, or the one that other bits of it choose.
+        // The entry of the same hash, a free one, or the one that other bits
+        // of the hash choose.
+        let same = |e: &&AtomicU64| (e.load(Ordering::Relaxed) ^ hash) & !INDEX_BITS == 0;
+        let free = |e: &&AtomicU64| e.load(Ordering::Relaxed) == 0;
         let victim = set
             .0
             .iter()
-            .find(|e| (e.load(Ordering::Relaxed) ^ hash) & !INDEX_BITS == 0)
-            .or_else(|| set.0.get((hash >> 56) as usize % WAYS));
+            .find(same)
+            .or_else(|| set.0.iter().find(free))
+            .or_else(|| set.0.get((hash >> 58) as usize % WAYS));
         if let Some(entry) = victim {
-            entry.store(value, Ordering::Relaxed);
+            entry.store((hash & !INDEX_BITS) | index, Ordering::Relaxed);
         }
     }
 }

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A mask, compiled to the words it uses, and the flows under it.
+//! Masks, compiled to the words they use.
+
+use core::sync::atomic::{
+    AtomicUsize,
+    Ordering, //
+};
 
 use kernel::prelude::*;
 
 use kernel_ext::{
-    rcu_table::RcuTable,
-    sync::rcu::{
-        RcuArc,
-        RcuRead, //
-    },
+    random::random_u64,
+    sync::rcu::RcuArc, //
 };
 
 use crate::flow::{
@@ -20,45 +22,68 @@ use crate::flow::{
     SwFlow, //
 };
 
-/// Mixes a word into a hash: a 64 by 64 bit multiplication, folded.
+/// Folds a word: a 64 by 64 bit multiplication, high and low half together.
 #[inline]
-pub(crate) fn mix(hash: u64, word: u64) -> u64 {
+fn fold(word: u64) -> u64 {
     const K: u64 = 0x9e37_79b9_7f4a_7c15;
-    let product = u128::from(hash ^ word).wrapping_mul(u128::from(K ^ hash.rotate_left(32)));
+    let product = u128::from(word).wrapping_mul(u128::from(K));
     (product as u64) ^ ((product >> 64) as u64)
 }
 
-/// A mask as the list of the words that are not wholly wildcarded.
-#[derive(Clone, Copy)]
-pub(crate) struct CompactMask {
-    n: usize,
-    index: [u8; KEY_WORDS],
-    bits: [u64; KEY_WORDS],
-}
+/// Random numbers that nobody outside knows, one for each word of a key, so
+/// that nobody can choose keys that collide.
+///
+/// The words of a key are folded independently of each other and added up: a
+/// CPU works on several of them at a time.
+pub(crate) struct HashSeeds([u64; KEY_WORDS]);
 
-impl CompactMask {
-    /// Compiles a mask.
-    pub(crate) fn new(mask: &SwFlowKey) -> Self {
-        Self::from_words(mask.words())
+impl HashSeeds {
+    /// New random numbers.
+    pub(crate) fn new() -> Self {
+        Self(core::array::from_fn(|_| random_u64()))
     }
 
-    /// Compiles a mask that is given as words.
-    pub(crate) fn from_words(words: &[u64; KEY_WORDS]) -> Self {
+    /// What the word at `index` adds to a hash.
+    #[inline]
+    fn word(&self, index: usize, word: u64) -> u64 {
+        fold(word ^ self.0.get(index).copied().unwrap_or(0))
+    }
+
+    /// The hash of a few words that are no key's.
+    pub(crate) fn hash(&self, words: &[u64]) -> u64 {
+        words
+            .iter()
+            .enumerate()
+            .fold(0u64, |h, (i, &w)| h.wrapping_add(self.word(i, w)))
+    }
+}
+
+/// A mask as the list of the words that are not wholly wildcarded; as many as
+/// `N` of them.
+#[derive(Clone)]
+pub(crate) struct CompactMask<const N: usize> {
+    n: u8,
+    index: [u8; N],
+    bits: [u64; N],
+}
+
+impl<const N: usize> CompactMask<N> {
+    /// Compiles a mask; nothing if it uses more than `N` words.
+    fn new(words: &[u64; KEY_WORDS]) -> Option<Self> {
         let mut compact = Self {
             n: 0,
-            index: [0; KEY_WORDS],
-            bits: [0; KEY_WORDS],
+            index: [0; N],
+            bits: [0; N],
         };
         let mut places = compact.index.iter_mut().zip(compact.bits.iter_mut());
         for (i, &word) in words.iter().enumerate().filter(|(_, &w)| w != 0) {
-            if let Some((index, bits)) = places.next() {
-                // KEY_WORDS is far below 256.
-                *index = i as u8;
-                *bits = word;
-                compact.n = compact.n.wrapping_add(1);
-            }
+            let (index, bits) = places.next()?;
+            // KEY_WORDS is far below 256.
+            *index = i as u8;
+            *bits = word;
+            compact.n = compact.n.wrapping_add(1);
         }
-        compact
+        Some(compact)
     }
 
     /// Which words, and which of their bits.
@@ -67,44 +92,71 @@ impl CompactMask {
         self.index
             .iter()
             .zip(self.bits.iter())
-            .take(self.n)
+            .take(usize::from(self.n))
             .map(|(&i, &bits)| (usize::from(i), bits))
     }
 
-    /// The masked words of `key`, in order.
+    /// The masked words of `key`, with their places, in order.
     #[inline]
-    pub(crate) fn masked_words<'a>(&'a self, key: &'a SwFlowKey) -> impl Iterator<Item = u64> + 'a {
+    fn masked<'a>(&'a self, key: &'a SwFlowKey) -> impl Iterator<Item = (usize, u64)> + 'a {
         let words = key.words();
         self.iter()
-            .map(move |(i, bits)| words.get(i).copied().unwrap_or(0) & bits)
+            .map(move |(i, bits)| (i, words.get(i).copied().unwrap_or(0) & bits))
     }
 
     /// The hash of the masked words.
     #[inline]
-    pub(crate) fn hash(&self, seed: u64, key: &SwFlowKey) -> u64 {
-        self.masked_words(key).fold(seed, mix)
+    pub(crate) fn hash(&self, seeds: &HashSeeds, key: &SwFlowKey) -> u64 {
+        self.masked(key)
+            .fold(0u64, |h, (i, w)| h.wrapping_add(seeds.word(i, w)))
+    }
+
+    /// Whether the masked words of `key` are these.
+    #[inline]
+    fn matches<'a>(&self, key: &SwFlowKey, words: impl Iterator<Item = &'a u64>) -> bool {
+        self.masked(key).zip(words).all(|((_, a), &b)| a == b)
     }
 }
 
-/// A mask of the table with the flows that have it.
+/// A mask that uses any number of words.
+pub(crate) type WholeMask = CompactMask<KEY_WORDS>;
+
+impl WholeMask {
+    /// Compiles a mask.
+    pub(crate) fn compile(words: &[u64; KEY_WORDS]) -> Self {
+        Self::new(words).unwrap_or(Self {
+            n: 0,
+            index: [0; KEY_WORDS],
+            bits: [0; KEY_WORDS],
+        })
+    }
+}
+
+/// A mask of the table.
 ///
-/// C: `struct sw_flow_mask`, which has no table of its own.
+/// C: `struct sw_flow_mask`.
 pub(crate) struct FlowMask {
-    compact: CompactMask,
-    seed: u64,
-    flows: RcuTable<SwFlow>,
     key: SwFlowKey,
+    whole: WholeMask,
+    /// Tells masks apart, and is part of the hash of their flows.
+    seed: u64,
+    flows: AtomicUsize,
 }
 
 impl FlowMask {
-    /// A mask with no flows. `seed` keeps others from choosing collisions.
-    pub(crate) fn new(key: &SwFlowKey, seed: u64) -> Result<Self> {
-        Ok(Self {
-            compact: CompactMask::new(key),
-            seed,
-            flows: RcuTable::new(1)?,
+    /// A mask that no flow has yet.
+    pub(crate) fn new(key: &SwFlowKey, seeds: &HashSeeds) -> Self {
+        Self {
             key: *key,
-        })
+            whole: WholeMask::compile(key.words()),
+            seed: Self::seed_of(key, seeds),
+            flows: AtomicUsize::new(0),
+        }
+    }
+
+    /// The seed of a mask. Two masks with one seed would be a coincidence.
+    pub(crate) fn seed_of(key: &SwFlowKey, seeds: &HashSeeds) -> u64 {
+        fold(seeds.hash(key.words()))
     }
 
     /// The mask itself.
@@ -112,49 +164,36 @@ impl FlowMask {
         &self.key
     }
 
-    /// The flows that have this mask.
-    pub(crate) fn flows(&self) -> &RcuTable<SwFlow> {
-        &self.flows
+    /// One flow more has this mask.
+    pub(crate) fn add_flow(&self) {
+        self.flows.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One flow less has this mask. Whether it was the last.
+    pub(crate) fn remove_flow(&self) -> bool {
+        self.flows.fetch_sub(1, Ordering::Relaxed) == 1
+    }
+
+    /// Whether no flow has this mask.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.flows.load(Ordering::Relaxed) == 0
     }
 
     /// The masked words of `key`, in order.
-    #[inline]
     pub(crate) fn masked_words<'a>(&'a self, key: &'a SwFlowKey) -> impl Iterator<Item = u64> + 'a {
-        self.compact.masked_words(key)
+        self.whole.masked(key).map(|(_, w)| w)
     }
 
     /// The hash of what `key` gives under this mask.
-    #[inline]
-    pub(crate) fn hash(&self, key: &SwFlowKey) -> u64 {
-        self.compact.hash(self.seed, key)
-    }
-
-    /// The flow that `key` matches under this mask.
-    ///
-    /// C: `masked_flow_lookup()`.
-    #[inline]
-    pub(crate) fn lookup<'g>(&self, key: &SwFlowKey, rcu: RcuRead<'g>) -> Option<&'g SwFlow> {
-        self.flows.find(self.hash(key), rcu, |flow| {
-            self.masked_words(key)
-                .zip(flow.masked_words())
-                .all(|(a, &b)| a == b)
-        })
-    }
-
-    /// The flow that `key` matches under this mask, for a command.
-    pub(crate) fn lookup_arc(&self, key: &SwFlowKey) -> Option<RcuArc<SwFlow>> {
-        self.flows.find_arc(self.hash(key), |flow| {
-            self.masked_words(key)
-                .zip(flow.masked_words())
-                .all(|(a, &b)| a == b)
-        })
+    pub(crate) fn hash(&self, seeds: &HashSeeds, key: &SwFlowKey) -> u64 {
+        self.seed.wrapping_add(self.whole.hash(seeds, key))
     }
 
     /// The whole masked key of a flow's words.
     pub(crate) fn expand<'a>(&self, words: impl Iterator<Item = &'a u64>) -> SwFlowKey {
         let mut key = SwFlowKey::zeroed();
         let all = key.words_mut();
-        for ((i, _), word) in self.compact.iter().zip(words) {
+        for ((i, _), word) in self.whole.iter().zip(words) {
             if let Some(place) = all.get_mut(i) {
                 *place = *word;
             }
@@ -162,3 +201,61 @@ impl FlowMask {
         key
     }
 }
+
+/// How many words a mask may use to be wholly in its entry.
+const ENTRY_WORDS: usize = 11;
+
+/// What a lookup needs of a mask, in two cache lines; the entries of all masks
+/// are beside each other.
+#[repr(align(64))]
+#[derive(Clone)]
+pub(crate) struct MaskEntry {
+    seed: u64,
+    /// Nothing where the mask uses too many words; then `mask` has them.
+    compact: Option<CompactMask<ENTRY_WORDS>>,
+    mask: RcuArc<FlowMask>,
+}
+
+impl MaskEntry {
+    /// The entry of a mask.
+    pub(crate) fn new(mask: RcuArc<FlowMask>) -> Self {
+        Self {
+            seed: mask.seed,
+            compact: CompactMask::new(mask.key.words()),
+            mask,
+        }
+    }
+
+    /// The mask.
+    pub(crate) fn mask(&self) -> &RcuArc<FlowMask> {
+        &self.mask
+    }
+
+    /// Whether this is the mask `key`, whose seed is `seed`.
+    pub(crate) fn is(&self, seed: u64, key: &SwFlowKey) -> bool {
+        self.seed == seed && *self.mask.key() == *key
+    }
+
+    /// The hash of what `key` gives under this mask.
+    #[inline]
+    pub(crate) fn hash(&self, seeds: &HashSeeds, key: &SwFlowKey) -> u64 {
+        match &self.compact {
+            Some(compact) => self.seed.wrapping_add(compact.hash(seeds, key)),
+            None => self.mask.hash(seeds, key),
+        }
+    }
+
+    /// Whether `key` matches `flow`, and that under this mask.
+    #[inline]
+    pub(crate) fn matches(&self, key: &SwFlowKey, flow: &SwFlow) -> bool {
+        if !RcuArc::ptr_eq(flow.mask(), &self.mask) {
+            return false;
+        }
+        match &self.compact {
+            Some(compact) => compact.matches(key, flow.masked_words()),
+            None => self.mask.whole.matches(key, flow.masked_words()),
+        }
+    }
+}
+
+const _: () = assert!(size_of::<MaskEntry>() == 128);
