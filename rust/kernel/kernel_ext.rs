@@ -44,6 +44,7 @@ pub mod uapi {
 
 mod gfp;
 pub mod jhash;
+pub mod mem;
 pub mod net;
 pub mod percpu;
 pub mod random;

@@ -36,6 +36,33 @@ pub fn nr_cpu_ids() -> u32 {
     unsafe { bindings::nr_cpu_ids() }
 }
 
+/// Where `cpu` has its copy of `ptr`. C: `per_cpu_ptr()`.
+///
+/// # Safety
+///
+/// `ptr` is what `alloc_percpu()` gave, and the CPU is possible.
+#[inline]
+pub(crate) unsafe fn per_cpu_ptr(ptr: *mut core::ffi::c_void, cpu: u32) -> *mut core::ffi::c_void {
+    // This is on the path of every packet, so it is not left to C.
+    #[cfg(CONFIG_SMP)]
+    {
+        // SAFETY: A possible CPU has an offset, which does not change after
+        // boot.
+        let offset = unsafe {
+            (&raw const bindings::__per_cpu_offset)
+                .cast::<usize>()
+                .add(cpu as usize)
+                .read()
+        };
+        ptr.wrapping_byte_add(offset)
+    }
+    #[cfg(not(CONFIG_SMP))]
+    {
+        // SAFETY: By the safety requirements.
+        unsafe { bindings::per_cpu_ptr(ptr, cpu) }
+    }
+}
+
 /// One `T` for each possible CPU.
 ///
 /// # Invariants
@@ -79,11 +106,7 @@ impl<T: Sync> PerCpu<T> {
         for cpu in possible_cpus() {
             // SAFETY: The CPU is possible, so it has a copy, which nothing else
             // knows of yet.
-            unsafe {
-                bindings::per_cpu_ptr(ptr.as_ptr(), cpu)
-                    .cast::<T>()
-                    .write(init())
-            };
+            unsafe { per_cpu_ptr(ptr.as_ptr(), cpu).cast::<T>().write(init()) };
         }
         // INVARIANT: Every possible CPU's copy was written.
         Ok(Self {
@@ -96,14 +119,19 @@ impl<T: Sync> PerCpu<T> {
     #[inline]
     pub fn this<'a>(&'a self, ctx: BhRcu<'a>) -> &'a T {
         // SAFETY: By the type invariants; the CPU runs, so it is possible.
-        unsafe { &*bindings::per_cpu_ptr(self.ptr.as_ptr(), ctx.cpu()).cast::<T>() }
+        unsafe { &*per_cpu_ptr(self.ptr.as_ptr(), ctx.cpu()).cast::<T>() }
+    }
+
+    /// The memory, as `alloc_percpu()` gave it.
+    pub(crate) fn as_ptr(&self) -> *mut core::ffi::c_void {
+        self.ptr.as_ptr()
     }
 
     /// Every CPU's copy in turn.
     pub fn for_each(&self, mut f: impl FnMut(&T)) {
         for cpu in possible_cpus() {
             // SAFETY: By the type invariants every possible CPU has a `T`.
-            f(unsafe { &*bindings::per_cpu_ptr(self.ptr.as_ptr(), cpu).cast::<T>() });
+            f(unsafe { &*per_cpu_ptr(self.ptr.as_ptr(), cpu).cast::<T>() });
         }
     }
 }
@@ -121,7 +149,7 @@ impl<T: Sync> Drop for PerCpu<T> {
                 // SAFETY: By the type invariants it is initialised, and nothing
                 // refers to it any more.
                 unsafe {
-                    bindings::per_cpu_ptr(self.ptr.as_ptr(), cpu)
+                    per_cpu_ptr(self.ptr.as_ptr(), cpu)
                         .cast::<T>()
                         .drop_in_place()
                 };

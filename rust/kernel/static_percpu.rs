@@ -5,6 +5,8 @@
 //! C header: [`include/linux/percpu-defs.h`](srctree/include/linux/percpu-defs.h)
 
 use core::{
+    ffi::c_void,
+    marker::PhantomData,
     ptr,
     sync::atomic::{
         AtomicPtr,
@@ -18,7 +20,10 @@ use kernel::{
 };
 
 use crate::{
-    percpu::PerCpu,
+    percpu::{
+        per_cpu_ptr,
+        PerCpu, //
+    },
     sync::bh::BhRcu, //
 };
 
@@ -27,10 +32,11 @@ use crate::{
 ///
 /// # Invariants
 ///
-/// The pointer is null or to a live `PerCpu`, which is freed a grace period
-/// after the pointer is set to null.
+/// The pointer is null or that of a live [`PerCpu`], which is freed a grace
+/// period after the pointer is set to null.
 pub struct StaticPerCpu<T: Sync> {
-    ptr: AtomicPtr<PerCpu<T>>,
+    ptr: AtomicPtr<c_void>,
+    _data: PhantomData<T>,
 }
 
 impl<T: Sync + 'static> StaticPerCpu<T> {
@@ -40,6 +46,7 @@ impl<T: Sync + 'static> StaticPerCpu<T> {
         // INVARIANT: It is null.
         Self {
             ptr: AtomicPtr::new(ptr::null_mut()),
+            _data: PhantomData,
         }
     }
 
@@ -50,43 +57,45 @@ impl<T: Sync + 'static> StaticPerCpu<T> {
     where
         T: Zeroable,
     {
-        let memory = KBox::new(PerCpu::new(GFP_KERNEL)?, GFP_KERNEL)?;
-        let memory = KBox::into_raw(memory);
-        // INVARIANT: `memory` is live; `StaticPerCpuMemory` frees it.
-        let set = self.ptr.compare_exchange(
-            ptr::null_mut(),
-            memory,
-            Ordering::Release,
-            Ordering::Relaxed,
-        );
-        if set.is_err() {
-            // SAFETY: It is from `KBox::into_raw` above and was not given away.
-            drop(unsafe { KBox::from_raw(memory) });
-            return Err(EBUSY);
-        }
-        Ok(StaticPerCpuMemory(self))
+        let memory = PerCpu::new(GFP_KERNEL)?;
+        // INVARIANT: `StaticPerCpuMemory` keeps it alive and sets it to null.
+        self.ptr
+            .compare_exchange(
+                ptr::null_mut(),
+                memory.as_ptr(),
+                Ordering::Release,
+                Ordering::Relaxed,
+            )
+            .map_err(|_| EBUSY)?;
+        Ok(StaticPerCpuMemory {
+            variable: self,
+            _memory: memory,
+        })
     }
 
     /// This CPU's copy; nothing while the variable has no memory.
     #[inline]
     pub fn this<'a>(&'static self, ctx: BhRcu<'a>) -> Option<&'a T> {
+        let ptr = self.ptr.load(Ordering::Acquire);
+        if ptr.is_null() {
+            return None;
+        }
         // SAFETY: By the type invariants the memory stays for a grace period,
-        // and thus for `'a`, for which the RCU read lock is held.
-        let memory: &'a PerCpu<T> = unsafe { self.ptr.load(Ordering::Acquire).as_ref() }?;
-        Some(memory.this(ctx))
+        // and thus for `'a`, for which the RCU read lock is held; the CPU runs.
+        Some(unsafe { &*per_cpu_ptr(ptr, ctx.cpu()).cast::<T>() })
     }
 }
 
 /// The memory of a [`StaticPerCpu`].
-pub struct StaticPerCpuMemory<T: Sync + 'static>(&'static StaticPerCpu<T>);
+pub struct StaticPerCpuMemory<T: Sync + 'static> {
+    variable: &'static StaticPerCpu<T>,
+    _memory: PerCpu<T>,
+}
 
 impl<T: Sync + 'static> Drop for StaticPerCpuMemory<T> {
     /// Sleeps for a grace period.
     fn drop(&mut self) {
-        let memory = self.0.ptr.swap(ptr::null_mut(), Ordering::Relaxed);
+        self.variable.ptr.store(ptr::null_mut(), Ordering::Relaxed);
         rcu::synchronize_rcu();
-        // SAFETY: It is from `KBox::into_raw` in `alloc`, nobody could get it
-        // from the variable for a grace period, and it is freed once.
-        drop(unsafe { KBox::from_raw(memory) });
     }
 }

@@ -103,7 +103,9 @@ struct DeferredAction<'g> {
 pub(crate) struct Execution<'g> {
     ctx: BhRcu<'g>,
     running: bool,
-    deferred: KVec<Option<DeferredAction<'g>>>,
+    /// Nothing until something is deferred, so that a packet that needs none
+    /// of this does not pay for its being dropped.
+    deferred: Option<KVec<Option<DeferredAction<'g>>>>,
 }
 
 impl<'g> Execution<'g> {
@@ -113,7 +115,7 @@ impl<'g> Execution<'g> {
         Self {
             ctx,
             running: false,
-            deferred: KVec::new(),
+            deferred: None,
         }
     }
 
@@ -155,7 +157,7 @@ pub(crate) fn ovs_execute_actions<'g>(
     let is_outermost = !core::mem::replace(&mut exec.running, true);
     let result = do_execute_actions(exec, exec_level, dp, in_port, skb, key, &acts.list);
     if is_outermost {
-        if !exec.deferred.is_empty() {
+        if exec.deferred.is_some() {
             process_deferred_actions(exec, exec_level);
         }
         exec.running = false;
@@ -378,8 +380,8 @@ fn defer<'g>(
     key: &SwFlowKey,
     nested: Nested<'g>,
 ) {
-    let room =
-        exec.deferred.len() < DEFERRED_ACTION_LIMIT && exec.deferred.reserve(1, GFP_ATOMIC).is_ok();
+    let deferred = exec.deferred.get_or_insert_with(KVec::new);
+    let room = deferred.len() < DEFERRED_ACTION_LIMIT && deferred.reserve(1, GFP_ATOMIC).is_ok();
     if !room {
         skb.free(OVS_DROP_DEFERRED_LIMIT);
         if net_ratelimit() {
@@ -405,7 +407,7 @@ fn defer<'g>(
         key.recirc_id = recirc_id;
     }
     // There is room for it. Were there not, the packet would be dropped here.
-    let _ = exec.deferred.push_within_capacity(Some(DeferredAction {
+    let _ = deferred.push_within_capacity(Some(DeferredAction {
         dp,
         in_port,
         skb,
@@ -419,7 +421,12 @@ fn defer<'g>(
 #[cold]
 fn process_deferred_actions<'g>(exec: &mut Execution<'g>, exec_level: &'g Counter) {
     let mut next = 0usize;
-    while let Some(deferred) = exec.deferred.get_mut(next).map(Option::take) {
+    while let Some(deferred) = exec
+        .deferred
+        .as_mut()
+        .and_then(|deferred| deferred.get_mut(next))
+        .map(Option::take)
+    {
         next = next.wrapping_add(1);
         let Some(DeferredAction {
             dp,
@@ -439,5 +446,5 @@ fn process_deferred_actions<'g>(exec: &mut Execution<'g>, exec_level: &'g Counte
             Nested::Recirc(_) => ovs_dp_process_packet(exec, dp, in_port, skb, &mut key),
         }
     }
-    exec.deferred.clear();
+    exec.deferred = None;
 }

@@ -2,7 +2,6 @@
 
 //! Actions that send the packet somewhere.
 
-use kernel::prelude::*;
 use kernel_ext::{
     net::{
         dropreason::DropReason,

@@ -13,12 +13,9 @@
 
 use kernel::prelude::*;
 
-use zerocopy::{
-    network_endian::{
-        U16 as Be16,
-        U32 as Be32, //
-    },
-    FromZeros, //
+use zerocopy::network_endian::{
+    U16 as Be16,
+    U32 as Be32, //
 };
 use zerocopy_derive::{
     Immutable,
@@ -102,7 +99,7 @@ impl SwFlowKey {
     /// A key of zeroes.
     #[inline]
     pub(crate) fn zeroed() -> Self {
-        FromZeros::new_zeroed()
+        kernel_ext::mem::zeroed_inline()
     }
 
     /// The key as words.

@@ -108,13 +108,7 @@ impl SkBuff {
         let mut err = 0;
         // SAFETY: May be called in process context.
         let ptr = unsafe {
-            bindings::alloc_skb_with_frags(
-                linear,
-                rest.len(),
-                0,
-                &mut err,
-                bindings::GFP_KERNEL,
-            )
+            bindings::alloc_skb_with_frags(linear, rest.len(), 0, &mut err, bindings::GFP_KERNEL)
         };
         let ptr = NonNull::new(ptr).ok_or(ENOMEM)?;
         // SAFETY: A new socket buffer that nobody else knows; there is room

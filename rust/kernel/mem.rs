@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory.
+
+use core::{
+    mem::MaybeUninit,
+    sync::atomic::{
+        compiler_fence,
+        Ordering, //
+    },
+};
+
+use zerocopy::FromZeros;
+
+/// A `T` of zeroes, made with stores.
+///
+/// The compiler would call `memset()` for what is larger than 128 bytes, since
+/// it may not use vector registers in the kernel. For something that is on the
+/// stack for every packet, that call costs more than the stores.
+#[inline(always)]
+pub fn zeroed_inline<T: FromZeros>() -> T {
+    const CHUNK: usize = 64;
+
+    let mut value = MaybeUninit::<T>::uninit();
+    let bytes = value.as_mut_ptr().cast::<u8>();
+    let mut offset = 0;
+    while offset < size_of::<T>() {
+        let rest = size_of::<T>().wrapping_sub(offset);
+        let len = if rest < CHUNK { rest } else { CHUNK };
+        // SAFETY: `len` bytes from `offset` are within `value`.
+        unsafe { bytes.add(offset).write_bytes(0, len) };
+        // Keeps the compiler from making one of all the pieces.
+        compiler_fence(Ordering::SeqCst);
+        offset = offset.wrapping_add(len);
+    }
+    // SAFETY: All bytes were set to zero, which is a valid `T`.
+    unsafe { value.assume_init() }
+}
