@@ -113,12 +113,16 @@ struct DpDeviceNotifier;
 impl NetdevNotifier for DpDeviceNotifier {
     /// C: `dp_device_event()`.
     fn event(event: NetdevEvent, dev: &NetDevice, rtnl: Rtnl<'_>) {
-        if event != NetdevEvent::UNREGISTER {
+        if !matches!(event, NetdevEvent::UNREGISTER | NetdevEvent::FEAT_CHANGE) {
             return;
         }
         let Some(vport) = ovs_netdev_get_vport(dev, rtnl) else {
             return;
         };
+        if event == NetdevEvent::FEAT_CHANGE {
+            vport.block().features_changed(&vport, rtnl);
+            return;
+        }
         ovs_netdev_detach_dev(dev, rtnl);
         drop(vport);
 

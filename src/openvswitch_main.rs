@@ -38,6 +38,7 @@ mod dp_notify;
 mod flow;
 mod flow_netlink;
 mod flow_table;
+mod offload;
 mod vport;
 
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]

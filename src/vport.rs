@@ -74,7 +74,8 @@ use crate::{
             MAC_PROTO_ETHERNET,
             MAC_PROTO_NONE, //
         }, //
-    }, //
+    },
+    offload::block::PortBlock, //
 };
 
 /// The length of a VLAN tag in bytes.
@@ -151,6 +152,7 @@ pub(crate) struct Vport {
     name_hash: u64,
     upcall_portids: RcuSlot<VportPortids>,
     upcall_stats: PerCpu<VportUpcallStats>,
+    block: PortBlock,
 }
 
 /// What a new port is to be.
@@ -178,6 +180,7 @@ pub(crate) struct VportParms<'a> {
 struct VportInit {
     upcall_portids: RcuSlot<VportPortids>,
     upcall_stats: PerCpu<VportUpcallStats>,
+    block: PortBlock,
 }
 
 impl VportInit {
@@ -188,6 +191,7 @@ impl VportInit {
         Ok(Self {
             upcall_portids: RcuSlot::new(ids),
             upcall_stats,
+            block: PortBlock::new()?,
         })
     }
 
@@ -207,6 +211,7 @@ impl VportInit {
                 name_hash,
                 upcall_portids: self.upcall_portids,
                 upcall_stats: self.upcall_stats,
+                block: self.block,
             },
             GFP_KERNEL,
         )?)
@@ -323,6 +328,11 @@ impl Vport {
     /// C: `ovs_vport_name()`.
     pub(crate) fn name(&self) -> DeviceName {
         self.dev.name()
+    }
+
+    /// The way to the driver of the port's device, for rules in hardware.
+    pub(crate) fn block(&self) -> &PortBlock {
+        &self.block
     }
 
     /// Sends a packet out of the port. `mac_proto` says whether it begins with

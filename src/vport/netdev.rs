@@ -111,6 +111,7 @@ fn link(_lock: &OvsGuard, vport: &RcuArc<Vport>) -> Result {
     // As in C: that it may overflow is nobody's concern here.
     let _ = dev.set_promiscuity(1, rtnl);
     dev.set_ovs_port(true, rtnl);
+    vport.block().bind(vport, rtnl);
     Ok(())
 }
 
@@ -119,6 +120,10 @@ fn link(_lock: &OvsGuard, vport: &RcuArc<Vport>) -> Result {
 ///
 /// C: `ovs_netdev_detach_dev()`.
 pub(crate) fn ovs_netdev_detach_dev(dev: &NetDevice, rtnl: Rtnl<'_>) {
+    // Hardware first: until software has let go, nothing is lost.
+    if let Some(vport) = rx_handler::load::<Vport>(dev, rtnl) {
+        vport.block().unbind(rtnl);
+    }
     rx_handler::unregister::<Vport>(dev, rtnl);
     if let Some(master) = dev.master_upper_dev(rtnl) {
         dev.upper_dev_unlink(master, rtnl);

@@ -32,6 +32,19 @@ __rust_helper void rust_helper_netdev_set_ovs_port(struct net_device *dev, bool 
 		dev->priv_flags &= ~IFF_OVS_DATAPATH;
 }
 
+__rust_helper bool rust_helper_netdev_has_ingress_hooks(const struct net_device *dev)
+{
+	bool hooks = false;
+
+#ifdef CONFIG_NET_XGRESS
+	hooks |= !!rcu_access_pointer(dev->tcx_ingress);
+#endif
+#ifdef CONFIG_NETFILTER_INGRESS
+	hooks |= !!rcu_access_pointer(dev->nf_hooks_ingress);
+#endif
+	return hooks;
+}
+
 __rust_helper void rust_helper_netdev_set_rx_headroom(struct net_device *dev, int headroom)
 {
 	netdev_set_rx_headroom(dev, headroom);

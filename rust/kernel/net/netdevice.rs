@@ -230,6 +230,13 @@ impl NetDevice {
         self.features() >> bindings::NETIF_F_HW_TC_BIT & 1 != 0
     }
 
+    /// Something looks at what the device receives before its receive handler:
+    /// a program, a qdisc or a netfilter chain.
+    pub fn has_ingress_hooks(&self) -> bool {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::netdev_has_ingress_hooks(self.as_ptr()) }
+    }
+
     /// Says whether the device is a port of a datapath: `IFF_OVS_DATAPATH`.
     pub fn set_ovs_port(&self, yes: bool, _rtnl: Rtnl<'_>) {
         // SAFETY: By the type invariants; flags change under the rtnl lock.

@@ -30,6 +30,8 @@ impl NetdevEvent {
     pub const REGISTER: Self = Self(bindings::netdev_cmd_NETDEV_REGISTER as _);
     /// The device is being unregistered, or leaves its namespace.
     pub const UNREGISTER: Self = Self(bindings::netdev_cmd_NETDEV_UNREGISTER as _);
+    /// The device has other features.
+    pub const FEAT_CHANGE: Self = Self(bindings::netdev_cmd_NETDEV_FEAT_CHANGE as _);
     /// The device has a new name.
     pub const CHANGENAME: Self = Self(bindings::netdev_cmd_NETDEV_CHANGENAME as _);
     /// The device has a new MTU.

@@ -54,6 +54,16 @@ impl<T> RwSemaphore<T> {
         })
     }
 
+    /// The data, which nobody else can be using.
+    pub fn get_mut(self: Pin<&mut Self>) -> &mut T
+    where
+        T: Unpin,
+    {
+        // SAFETY: The data are not pinned with the lock, and by the reference
+        // nobody else uses them.
+        unsafe { &mut *self.data.get() }
+    }
+
     /// Waits until nobody writes. C: `down_read()`.
     pub fn read(&self) -> ReadGuard<'_, T> {
         // SAFETY: The lock was initialised when it was made.

@@ -139,6 +139,10 @@ pub enum BindError {
     Disabled,
     /// Something else has the device's block: a qdisc of traffic control.
     Busy,
+    /// Software looks at what the device receives before anybody else: a
+    /// program or filter at its ingress hooks. Rules in hardware would bypass
+    /// it.
+    Hooks,
     /// The driver, or memory.
     Failed(Error, DriverText),
 }
@@ -182,6 +186,9 @@ impl FlowBlock {
         }
         if !dev.has_hw_tc() {
             return Err(BindError::Disabled);
+        }
+        if dev.has_ingress_hooks() {
+            return Err(BindError::Hooks);
         }
         let this = Self::new().map_err(failed)?;
         let block = KBox::new(Opaque::<bindings::flow_block>::zeroed(), GFP_KERNEL)
@@ -348,7 +355,7 @@ impl PinnedDrop for FlowBlock {
     fn drop(self: Pin<&mut Self>) {
         // The driver has pointers into the block: memory that is lost is better
         // than memory that is used after it was freed.
-        if let Some(bound) = self.bound.write().take() {
+        if let Some(bound) = RwSemaphore::get_mut(self.project().bound).take() {
             pr_warn!("{}: a bound flow block is dropped\n", bound.dev.name());
             core::mem::forget(bound);
         }

@@ -210,35 +210,35 @@ impl FlowRule {
         f: &mut fmt::Formatter<'_>,
         entry: &bindings::flow_action_entry,
     ) -> fmt::Result {
-        use bindings::*;
         let data = &entry.__bindgen_anon_1;
         // SAFETY: The kind of the action says which view of the union was
         // written. Devices are valid by the type invariants of the rule.
         unsafe {
             let dev = || NetDevice::from_raw(*data.dev.as_ref()).name();
             match entry.id {
-                flow_action_id_FLOW_ACTION_DROP => f.write_str("drop"),
-                flow_action_id_FLOW_ACTION_TRAP => f.write_str("trap"),
-                flow_action_id_FLOW_ACTION_GOTO => {
+                bindings::flow_action_id_FLOW_ACTION_DROP => f.write_str("drop"),
+                bindings::flow_action_id_FLOW_ACTION_TRAP => f.write_str("trap"),
+                bindings::flow_action_id_FLOW_ACTION_GOTO => {
                     write!(f, "goto({})", *data.chain_index.as_ref())
                 }
-                flow_action_id_FLOW_ACTION_REDIRECT => show_dev(f, "redirect", dev()),
-                flow_action_id_FLOW_ACTION_MIRRED => show_dev(f, "mirred", dev()),
-                flow_action_id_FLOW_ACTION_REDIRECT_INGRESS => {
+                bindings::flow_action_id_FLOW_ACTION_REDIRECT => show_dev(f, "redirect", dev()),
+                bindings::flow_action_id_FLOW_ACTION_MIRRED => show_dev(f, "mirred", dev()),
+                bindings::flow_action_id_FLOW_ACTION_REDIRECT_INGRESS => {
                     show_dev(f, "redirect_ingress", dev())
                 }
-                flow_action_id_FLOW_ACTION_VLAN_POP => f.write_str("vlan_pop"),
-                flow_action_id_FLOW_ACTION_VLAN_PUSH | flow_action_id_FLOW_ACTION_VLAN_MANGLE => {
+                bindings::flow_action_id_FLOW_ACTION_VLAN_POP => f.write_str("vlan_pop"),
+                bindings::flow_action_id_FLOW_ACTION_VLAN_PUSH
+                | bindings::flow_action_id_FLOW_ACTION_VLAN_MANGLE => {
                     let vlan = data.vlan.as_ref();
                     let name = match entry.id {
-                        flow_action_id_FLOW_ACTION_VLAN_PUSH => "vlan_push",
+                        bindings::flow_action_id_FLOW_ACTION_VLAN_PUSH => "vlan_push",
                         _ => "vlan_mangle",
                     };
                     let proto = vlan.proto.to_ne_bytes();
                     let (proto, vid, prio) = (Hex(&proto), vlan.vid, vlan.prio);
                     write!(f, "{name}({proto},vid={vid},prio={prio})")
                 }
-                flow_action_id_FLOW_ACTION_MANGLE => {
+                bindings::flow_action_id_FLOW_ACTION_MANGLE => {
                     let mangle = data.mangle.as_ref();
                     write!(
                         f,
@@ -249,7 +249,7 @@ impl FlowRule {
                         Hex(&(!mangle.mask).to_ne_bytes())
                     )
                 }
-                flow_action_id_FLOW_ACTION_CSUM => {
+                bindings::flow_action_id_FLOW_ACTION_CSUM => {
                     write!(f, "csum({:#x})", *data.csum_flags.as_ref())
                 }
                 id => write!(f, "action{id}"),

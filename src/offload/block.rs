@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Ports and the flow blocks of their devices.
+//!
+//! The block of a port's device is bound when the port is made, or later when
+//! that becomes possible, and unbound before the port lets go of the device.
+//! Both are done under the rtnl lock alone, so that they can be done from the
+//! device notifier.
+
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::{
+        Arc,
+        Mutex, //
+    },
+};
+
+use kernel_ext::{
+    net::{
+        flow_offload::{
+            BindError,
+            FlowBlock, //
+        },
+        namespace::Net,
+        rtnetlink::{
+            Rtnl,
+            RtnlGuard, //
+        },
+    },
+    time::boot_msecs, //
+};
+
+use crate::{
+    offload::{
+        port_bound,
+        rules_gone, //
+    },
+    vport::Vport, //
+};
+
+/// How long to wait before the driver is asked again, in milliseconds.
+const RETRY_MS: u64 = 1000;
+
+/// Whether hardware can take rules for what a port receives, and why not.
+#[derive(Clone, Copy)]
+pub(crate) enum BlockState {
+    /// It can.
+    Bound,
+    /// There is no device that hardware could be behind: an internal port.
+    Internal,
+    /// The datapath is not in the initial network namespace: what drivers give
+    /// back after a miss they give back there.
+    Namespace,
+    /// The port is gone.
+    Gone,
+    /// The driver refused.
+    Refused(BindError),
+}
+
+impl BlockState {
+    /// In words, for people.
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Bound => "bound",
+            Self::Internal => "internal port",
+            Self::Namespace => "not in the initial network namespace",
+            Self::Gone => "port is gone",
+            Self::Refused(BindError::NoDriver) => "driver has no offload",
+            Self::Refused(BindError::Disabled) => "hw-tc-offload is off",
+            Self::Refused(BindError::Busy) => "in use by a qdisc",
+            Self::Refused(BindError::Hooks) => "software hooks at ingress",
+            Self::Refused(BindError::Failed(..)) => "driver error",
+        }
+    }
+}
+
+struct State {
+    state: BlockState,
+    block: Option<Arc<FlowBlock>>,
+    /// When the driver was asked last, in milliseconds since boot.
+    asked: u64,
+}
+
+/// A port's way to the driver of its device.
+pub(crate) struct PortBlock(Pin<KBox<Mutex<State>>>);
+
+impl PortBlock {
+    /// Of a port whose device has not been asked.
+    pub(crate) fn new() -> Result<Self> {
+        let state = State {
+            state: BlockState::Internal,
+            block: None,
+            asked: 0,
+        };
+        Ok(Self(KBox::pin_init(
+            new_mutex!(state, "PortBlock"),
+            GFP_KERNEL,
+        )?))
+    }
+
+    /// Whether hardware can take rules, and why not.
+    pub(crate) fn state(&self) -> BlockState {
+        self.0.lock().state
+    }
+
+    /// The block, if it is bound.
+    pub(crate) fn get(&self) -> Option<Arc<FlowBlock>> {
+        self.0.lock().block.clone()
+    }
+
+    /// The block. If it is not bound, the driver is asked again, but not more
+    /// often than once a second. Sleeps; takes the rtnl lock.
+    pub(crate) fn get_or_retry(&self, vport: &Vport) -> Option<Arc<FlowBlock>> {
+        {
+            let state = self.0.lock();
+            if state.block.is_some() {
+                return state.block.clone();
+            }
+            // What can change without our being told.
+            if !matches!(
+                state.state,
+                BlockState::Refused(BindError::Busy | BindError::Hooks | BindError::Failed(..))
+            ) {
+                return None;
+            }
+            if boot_msecs().wrapping_sub(state.asked) < RETRY_MS {
+                return None;
+            }
+        }
+        let guard = RtnlGuard::new();
+        // Until the lock is released, it is a port's or no port's.
+        if vport.dev().is_ovs_port() {
+            self.bind(vport, guard.proof());
+        }
+        self.get()
+    }
+
+    /// Asks the driver of a netdev port's device to take rules.
+    pub(crate) fn bind(&self, vport: &Vport, rtnl: Rtnl<'_>) {
+        if self.get().is_some() {
+            return;
+        }
+        let bound = if vport.dp().net().get() == Net::init() {
+            FlowBlock::bind(vport.dev(), rtnl).map_err(BlockState::Refused)
+        } else {
+            Err(BlockState::Namespace)
+        };
+        let mut state = self.0.lock();
+        state.asked = boot_msecs();
+        match bound {
+            Ok(block) => {
+                state.state = BlockState::Bound;
+                state.block = Some(block);
+                drop(state);
+                port_bound(vport);
+            }
+            Err(refused) => state.state = refused,
+        }
+    }
+
+    /// Takes all rules of the port away from the driver, and the block.
+    pub(crate) fn unbind(&self, rtnl: Rtnl<'_>) {
+        self.unbind_for(BlockState::Gone, rtnl);
+    }
+
+    fn unbind_for(&self, why: BlockState, rtnl: Rtnl<'_>) {
+        let block = {
+            let mut state = self.0.lock();
+            state.state = why;
+            state.block.take()
+        };
+        if let Some(block) = block {
+            block.unbind(rtnl, |cookie, delta| rules_gone(&[(cookie, delta)]));
+        }
+    }
+
+    /// The user may have switched the device's offload on or off.
+    pub(crate) fn features_changed(&self, vport: &Vport, rtnl: Rtnl<'_>) {
+        if vport.dev().has_hw_tc() {
+            self.bind(vport, rtnl);
+        } else if self.get().is_some() {
+            self.unbind_for(BlockState::Refused(BindError::Disabled), rtnl);
+        }
+    }
+}
