@@ -4,14 +4,17 @@
 # The kernel's own selftests of openvswitch, unmodified, on the C module and on
 # ours, compared test by test.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+. "$TOP/qemu-ci/kernels/um-lib.sh"
 
 usage() {
 	cat <<'TXT'
-usage: selftests.sh [--module FILE.ko] [--fresh] [TEST...]
+usage: selftests.sh [OPTION...] [TEST...]
 
 Runs tools/testing/selftests/net/openvswitch/openvswitch.sh of the kernel's
-source on the stock kernel, for each module in a guest of its own.
+source, for each module in a guest of its own.
 
+  --on stock|uml     the stock kernel in QEMU (default), or user-mode Linux,
+                     which takes a tenth of the time and has no tracepoints
   --module FILE.ko   our module (default: build it)
   --fresh            run the C module again even if its results are cached
   -h, --help         this text
@@ -22,12 +25,13 @@ counts as skipped as long as it does not pass.
 TXT
 }
 
-module='' fresh='' tests=()
+on=stock module='' fresh='' tests=()
 while [ $# -gt 0 ]; do
 	case $1 in
-	--module)
+	--module | --on)
 		[ $# -ge 2 ] || die "selftests.sh: $1 needs a value (see --help)"
-		module=$2
+		[ "$1" = --module ] && module=$2
+		[ "$1" = --on ] && on=$2
 		shift
 		;;
 	--fresh) fresh=1 ;;
@@ -37,31 +41,53 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
+case $on in stock | uml) ;; *) die "selftests.sh: --on is stock or uml" ;; esac
 need_root
 "$TOP/qemu-ci/setup/all.sh"
+work=$CACHE/selftests-$on
+mkdir -p "$work"
+[ "$on" = stock ] || "$TOP/qemu-ci/kernels/uml.sh" >/dev/null
 if [ -z "$module" ]; then
-	say "building openvswitch.ko"
-	run_logged "$CACHE/log/build.log" "$TOP/qemu-ci/build.sh" modules
-	module=$TOP/openvswitch.ko
+	say "building openvswitch.ko for the $on kernel"
+	if [ "$on" = stock ]; then
+		run_logged "$CACHE/log/build.log" "$TOP/qemu-ci/build.sh" modules
+		module=$TOP/openvswitch.ko
+	else
+		um_module uml "$TOP" "$work/module"
+		module=$work/module/openvswitch.ko
+	fi
 fi
+module=$(realpath -- "$module")
 [ -f "$module" ] || die "selftests.sh: no module $module"
 
 source=$KSRC/tools/testing/selftests/net/openvswitch
-work=$CACHE/selftests
-baseline=$work/c-$(key_of "$source/openvswitch.sh" "$source/ovs-dpctl.py" "$GUESTROOT" "$(stock_dir)" "${tests[@]}")
-mkdir -p "$work"
+kernel=$(if [ "$on" = stock ]; then stock_dir; else um_dir uml; fi)
+baseline=$work/c-$(key_of "$source/openvswitch.sh" "$source/ovs-dpctl.py" "$GUESTROOT" \
+	"$kernel" "${tests[@]}")
 
-# run_on NAME FILE [BOOT OPTION...]: perf, for the drop reasons, comes from the
-# tool root.
+# boot NAME COMMAND...: in a guest with that module.
+boot() {
+	local name=$1
+	shift
+	if [ "$on" = stock ]; then
+		# perf, for the drop reasons, comes from the tool root.
+		"$TOP/qemu-ci/boot.sh" --timeout 1500 --clean-log --results "$work/$name" \
+			--under "$TOOLROOT" --env KSFT_MACHINE_SLOW=yes \
+			$([ "$name" = c ] || printf -- '--module %q' "$module") -- "$@"
+	else
+		"$TOP/qemu-ci/kernels/boot-uml.sh" --kernel uml --timeout 600 --check-log \
+			--results "$work/$name" --bind "$(dirname "$module")" -- env KSFT_MACHINE_SLOW=yes \
+			$([ "$name" = c ] || printf 'MODULE=%q' "$module") "$@"
+	fi
+}
+
+# run_on NAME FILE: the tests on one module, what they print in FILE.
 run_on() {
 	local name=$1 out=$2 rc=0
-	shift 2
-	rm -rf "$work/$name"
+	rm -rf "${work:?}/$name"
 	mkdir -p "$work/$name/src"
 	cp "$source"/openvswitch.sh "$source"/ovs-dpctl.py "$work/$name/src/"
-	"$TOP/qemu-ci/boot.sh" --timeout 1500 --clean-log --results "$work/$name" --under "$TOOLROOT" \
-		--env KSFT_MACHINE_SLOW=yes "$@" -- \
-		"$TOP/qemu-ci/selftests/guest.sh" "$work/$name/src" "${tests[@]}" 2>&1 |
+	boot "$name" "$TOP/qemu-ci/selftests/guest.sh" "$work/$name/src" "${tests[@]}" 2>&1 |
 		tee "$work/$name/out.txt" |
 		sed -u -n "s/^TEST:/$(printf '%-5s|' "$name")/p" || rc=${PIPESTATUS[0]}
 	# 1 and 4 are the script's: some test failed, all were skipped.
@@ -77,7 +103,7 @@ if [ -n "$fresh" ] || [ ! -e "$baseline" ]; then
 	pids+=($!)
 fi
 rm -f "$work/ours.txt"
-run_on ours "$work/ours.txt" --module "$module"
+run_on ours "$work/ours.txt"
 for p in "${pids[@]}"; do wait "$p"; done
 in_tools python3 "$TOP/qemu-ci/selftests/compare.py" "$baseline" "$work/ours.txt" \
 	"$TOP/qemu-ci/selftests/later.txt" "$work/selftests.json"

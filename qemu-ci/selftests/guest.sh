@@ -3,7 +3,14 @@
 #
 # In the guest: run the selftests where they may write, keep their logs.
 #   guest.sh FOLDER [TEST...]
-modprobe openvswitch || exit 125
+if [ -n "${MODULE:-}" ]; then
+	for d in $(modinfo -F depends "$MODULE" | tr , ' '); do
+		modprobe "$d" || exit 125
+	done
+	insmod "$MODULE" || exit 125
+else
+	modprobe openvswitch || exit 125
+fi
 mkdir /run/selftests
 cp "$1"/* /run/selftests/
 cd /run/selftests || exit 125
