@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Generated messages: a seeded grammar, and a mutator on top of it.
+
+Both modules get the same messages. What only the C module knows (conntrack,
+tunnels, MPLS, ...) is left out: see unsupported.py.
+"""
+
+import os
+import random
+import struct
+
+import frames as f
+import ovsattr as o
+from nlcore import NLM_F_ECHO, attr, nest, string, u16, u32, u64
+from registry import case_each
+
+from cases.actions import SETS
+from cases.keys import KEYS, MASKS, fill
+
+SEED = int(os.environ.get("OVS_SEED") or 1)
+COUNT = int(os.environ.get("OVS_COUNT") or 5000)
+CASES = 10
+
+FOREIGN_KEYS = {
+    o.K_TUNNEL,
+    o.K_MPLS,
+    o.K_CT_STATE,
+    o.K_CT_ZONE,
+    o.K_CT_MARK,
+    o.K_CT_LABELS,
+    o.K_CT_ORIG4,
+    o.K_CT_ORIG6,
+    o.K_NSH,
+}
+FOREIGN_ACTIONS = {
+    o.A_PUSH_MPLS,
+    o.A_POP_MPLS,
+    o.A_CT,
+    o.A_CT_CLEAR,
+    o.A_PUSH_NSH,
+    o.A_POP_NSH,
+    o.A_METER,
+    o.A_CHECK_PKT_LEN,
+    o.A_ADD_MPLS,
+    o.A_DEC_TTL,
+    o.A_PSAMPLE,
+}
+
+
+def walk(data):
+    """(type, payload) as the kernel would walk, until it would stop."""
+    pos = 0
+    while len(data) - pos >= 4:
+        size, kind = struct.unpack_from("=HH", data, pos)
+        if size < 4 or size > len(data) - pos:
+            return
+        yield kind & 0x3FFF, data[pos + 4 : pos + size]
+        pos += (size + 3) & ~3
+
+
+def foreign(data, level):
+    """Does a message hold what only the C module knows?"""
+    for kind, body in walk(data):
+        if level in ("flow", "packet"):
+            names = (
+                {o.FL_KEY: "key", o.FL_MASK: "key", o.FL_ACTIONS: "actions"}
+                if level == "flow"
+                else {o.PK_KEY: "key", o.PK_ACTIONS: "actions"}
+            )
+            if kind in names and foreign(body, names[kind]):
+                return True
+        elif level == "key":
+            if kind in FOREIGN_KEYS:
+                return True
+            if kind == o.K_ETHERTYPE and body[:2] in (b"\x88\x47", b"\x88\x48", b"\x89\x4f"):
+                return True
+            if kind == o.K_ENCAP and foreign(body, "key"):
+                return True
+        elif level == "actions":
+            if kind in FOREIGN_ACTIONS:
+                return True
+            if kind in (o.A_SET, o.A_SET_MASKED) and foreign(body, "key"):
+                return True
+            if kind == o.A_CLONE and foreign(body, "actions"):
+                return True
+            if kind == o.A_SAMPLE and any(foreign(b, "actions") for _, b in walk(body)):
+                return True
+    return False
+
+
+class Grammar:
+    """Messages that mostly make sense."""
+
+    def __init__(self, rng):
+        self.rng = rng
+
+    def key(self):
+        rng = self.rng
+        key = rng.choice(list(KEYS.values()))
+        if rng.random() < 0.3:
+            key += u32(o.K_RECIRC_ID, rng.randrange(3))
+        if rng.random() < 0.5:
+            key = o.k_in_port(rng.randrange(4)) + key
+        return key
+
+    def mask(self, key):
+        rng = self.rng
+        pick = rng.random()
+        if pick < 0.3:
+            return None
+        if pick < 0.6:
+            return fill(key, rng.choice((0, 0xFF, 0xF0, 0x01)))
+        return rng.choice(list(MASKS.values()))
+
+    def action(self, depth=0):
+        rng = self.rng
+        simple = [
+            lambda: o.a_output(rng.choice((0, 1, 2, 3, 99, 65535))),
+            lambda: o.a_push_vlan(
+                rng.choice((0x1001, 0x1000, 1)), rng.choice((0x8100, 0x88A8, 0x9100))
+            ),
+            o.a_pop_vlan,
+            o.a_pop_eth,
+            lambda: o.a_push_eth(f.M1, f.M2),
+            lambda: o.a_trunc(rng.choice((13, 14, 60, 1500))),
+            lambda: o.a_hash(rng.randrange(3), 1),
+            lambda: o.a_recirc(rng.randrange(3)),
+            lambda: o.a_set(rng.choice(list(SETS.values()))),
+            lambda: o.a_userspace(rng.choice((0, 0x7FFFFFF0)), b"abc"),
+            o.a_drop,
+        ]
+        if depth < 4 and rng.random() < 0.2:
+            inner = self.actions(depth + 1)
+            return (
+                o.a_clone(inner)
+                if rng.random() < 0.5
+                else o.a_sample(rng.choice((0, 0xFFFFFFFF)), inner)
+            )
+        return rng.choice(simple)()
+
+    def actions(self, depth=0):
+        return b"".join(self.action(depth) for _ in range(self.rng.randrange(4)))
+
+    def flow(self):
+        rng = self.rng
+        key = self.key()
+        cmd = rng.choice((o.NEW, o.NEW, o.NEW, o.SET, o.GET, o.DEL))
+        parts = [nest(o.FL_KEY, key)]
+        mask = self.mask(key)
+        if mask is not None:
+            parts.append(nest(o.FL_MASK, mask))
+        if cmd in (o.NEW, o.SET) and rng.random() < 0.9:
+            parts.append(nest(o.FL_ACTIONS, self.actions()))
+        if rng.random() < 0.4:
+            parts.append(attr(o.FL_UFID, bytes((rng.randrange(4),)) * rng.choice((1, 4, 16, 17))))
+        if rng.random() < 0.3:
+            parts.append(u32(o.FL_UFID_FLAGS, rng.randrange(9)))
+        if rng.random() < 0.1:
+            parts.append(attr(o.FL_CLEAR))
+        if rng.random() < 0.2:
+            parts.append(attr(o.FL_PROBE))
+        if rng.random() < 0.2:
+            rng.shuffle(parts)
+        return "flow", o.FLOW, cmd, b"".join(parts)
+
+    def packet(self):
+        rng = self.rng
+        key = rng.choice(
+            (
+                b"",
+                o.k_in_port(1),
+                u32(o.K_SKB_MARK, 5),
+                u32(o.K_PRIORITY, 5),
+                o.k_type(0x0800),
+                u32(o.K_RECIRC_ID, 1),
+            )
+        )
+        frame = rng.choice(
+            (
+                f.udp4(payload=bytes(40)),
+                f.tcp6(),
+                f.udp4(vlans=(5,)),
+                f.arp_frame(),
+                f.eth(bytes(60), 0x9000),
+            )
+        )
+        out = attr(o.PK_PACKET, frame) + nest(o.PK_KEY, key) + nest(o.PK_ACTIONS, self.actions())
+        if rng.random() < 0.2:
+            out += u64(o.PK_HASH, 0x3_0000_0005)
+        if rng.random() < 0.2:
+            out += attr(o.PK_PROBE)
+        return "packet", o.PACKET, o.EXECUTE, out
+
+    def vport(self):
+        rng = self.rng
+        cmd = rng.choice((o.NEW, o.GET, o.GET, o.SET, o.DEL))
+        parts = [
+            rng.choice(
+                (
+                    string(o.VP_NAME, rng.choice(("i0", "i1", "dp0", "t1", "nosuch"))),
+                    u32(o.VP_PORT_NO, rng.choice((0, 1, 5, 70000))),
+                )
+            )
+        ]
+        if cmd == o.NEW or rng.random() < 0.2:
+            parts.append(u32(o.VP_TYPE, rng.choice((1, 2, 2, 4))))
+        if cmd == o.NEW or rng.random() < 0.3:
+            parts.append(
+                attr(o.VP_UPCALL_PID, bytes(4 * rng.randrange(3) + rng.choice((0, 0, 0, 1))))
+            )
+        if rng.random() < 0.2:
+            parts.append(u32(o.VP_PORT_NO, rng.randrange(8)))
+        if rng.random() < 0.1:
+            parts.append(nest(o.VP_OPTIONS))
+        return "vport", o.VPORT, cmd, b"".join(parts)
+
+    def dp(self):
+        rng = self.rng
+        cmd = rng.choice((o.GET, o.SET, o.SET, o.NEW))
+        parts = []
+        if cmd == o.NEW or rng.random() < 0.2:
+            parts.append(string(o.DP_NAME, rng.choice(("dp0", "t1"))))
+        if cmd == o.NEW:
+            parts.append(u32(o.DP_UPCALL_PID, 0))
+        if rng.random() < 0.7:
+            parts.append(u32(o.DP_USER_FEATURES, rng.randrange(20) & ~4))
+        if rng.random() < 0.3:
+            parts.append(u32(o.DP_MASKS_CACHE_SIZE, rng.choice((0, 64, 100, 5000))))
+        if rng.random() < 0.3:
+            parts.append(attr(o.DP_PER_CPU_PIDS, bytes(rng.randrange(13))))
+        return "dp", o.DP, cmd, b"".join(parts)
+
+    def message(self):
+        pick = self.rng.random()
+        if pick < 0.6:
+            return self.flow()
+        if pick < 0.8:
+            return self.packet()
+        return self.vport() if pick < 0.9 else self.dp()
+
+
+def mutate(rng, data):
+    """One or a few small harms to a message."""
+    data = bytearray(data)
+    for _ in range(rng.choice((1, 1, 1, 2, 3))):
+        if len(data) < 4:
+            break
+        how = rng.randrange(7)
+        at = rng.randrange(len(data))
+        if how == 0:
+            data[at] ^= 1 << rng.randrange(8)
+        elif how == 1:
+            data[at] = rng.choice((0, 1, 0x7F, 0x80, 0xFF))
+        elif how == 2:
+            del data[at:]
+        elif how == 3:
+            del data[at : at + rng.choice((1, 4, 8))]
+        elif how == 4:
+            data[at:at] = bytes(rng.choice((1, 4, 8)))
+        elif how == 5:
+            at &= ~3
+            struct.pack_into(
+                "=H", data, min(at, len(data) - 2), rng.choice((0, 3, 4, 5, 8, 100, 65535))
+            )
+        else:
+            at &= ~3
+            size = rng.choice((8, 12, 16))
+            data[at:at] = data[at : at + size]
+    return bytes(data)
+
+
+@case_each("fuzz", [(str(n), n) for n in range(CASES)], timeout=90)
+def messages(t, number):
+    rng = random.Random(f"{SEED:d}/{number:d}")
+    grammar = Grammar(rng)
+    t.switch(2)
+    t.ignore_frames = False
+    done = 0
+    while done < COUNT // CASES:
+        level, family, cmd, attrs = grammar.message()
+        flags = rng.choice((0, NLM_F_ECHO, NLM_F_ECHO, 0x400))
+        if rng.random() < 0.6:
+            attrs = mutate(rng, attrs)
+        if foreign(attrs, level):
+            continue
+        if family == o.PACKET and dangerous(attrs):
+            continue
+        t.req(f"{done:d} {level} {cmd:d} {attrs[:4].hex()}", family, cmd, attrs, "dp0", flags)
+        done += 1
+        if done % 40 == 0:
+            # So that one difference does not lead to all that follow.
+            t.dump("flows", o.FLOW, dp="dp0")
+            t.flush()
+            for name in ("i0", "i1"):
+                t.req("clean", o.VPORT, o.DEL, string(o.VP_NAME, name), quiet=True)
+            t.req("features", o.DP, o.SET, u32(o.DP_USER_FEATURES, 1), dp="dp0", quiet=True)
+
+
+def dangerous(attrs):
+    """Packets that a BUG of the C module may meet (see layer3_empty), or
+    that make it warn once in a boot."""
+    kinds = dict(walk(attrs))
+    return len(kinds.get(o.PK_PACKET, b"")) < 60 or o.PK_MRU in kinds
+
+
+_ = u16

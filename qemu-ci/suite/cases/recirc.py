@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Recirculation, hash, sample, clone, deferred actions and their limits."""
+
+import frames as f
+import ovsattr as o
+from nlcore import attr, nest, u32
+from registry import case, case_each
+
+FRAME = f.udp4()
+OUT = o.a_output(2)
+
+
+def recirc_flow(t, ident, actions, extra_mask=b"", extra=b""):
+    """Whatever recirculates with this id from any port."""
+    key = (
+        u32(o.K_RECIRC_ID, ident)
+        + o.k_in_port(1)
+        + o.k_eth()
+        + o.k_type(0x0800)
+        + o.k_ipv4("0.0.0.0", "0.0.0.0", 0)
+        + extra
+    )
+    mask = u32(o.K_RECIRC_ID, 0xFFFFFFFF) + o.k_type(0xFFFF) + extra_mask
+    return t.flow(f"recirc flow {ident:d}", key, actions, mask, quiet=True, flags=0)
+
+
+@case("recirc")
+def chain(t):
+    """1, 2, .. n recirculations, up to and beyond the recursion limit."""
+    (tap, *_) = t.switch(2)
+    for count in (1, 2, 3, 4, 5, 6, 8):
+        t.in_port_flow(1, o.a_recirc(1))
+        for i in range(1, count):
+            recirc_flow(t, i, o.a_recirc(i + 1))
+        recirc_flow(t, count, OUT)
+        t.inject(f"chain of {count:d}", tap, FRAME)
+        t.counters(f"counters {count:d}")
+        t.flush()
+
+
+@case("recirc")
+def loop(t):
+    """A flow that recirculates to itself ends at the limit."""
+    (tap, *_) = t.switch(2)
+    t.in_port_flow(1, o.a_recirc(1))
+    recirc_flow(t, 1, o.a_recirc(1))
+    t.inject("last action", tap, FRAME)
+    t.flush()
+    t.in_port_flow(1, o.a_recirc(1) + OUT)
+    recirc_flow(t, 1, o.a_recirc(1) + OUT)
+    t.inject("not the last", tap, FRAME)
+    t.execute("execute", FRAME, o.a_recirc(1), key=o.k_in_port(1))
+    t.counters()
+
+
+@case_each("recirc", [(str(n), n) for n in (1, 2, 3, 4, 5, 6, 9, 10, 11, 12, 15)])
+def deferred(t, count):
+    """Many clones that change the flow, at depth, fill the fifo."""
+    (tap, *_) = t.switch(2)
+    change = o.a_set(o.k_eth(f"02:00:00:00:00:{count:02x}", f.M2))
+    nested = OUT
+    for i in range(count):
+        nested = o.a_clone(o.a_set(o.k_eth(f"02:00:00:00:01:{i:02x}", f.M2)) + nested) + OUT
+    t.in_port_flow(1, nested)
+    t.inject(f"nested {count:d} deep", tap, FRAME)
+    t.flush()
+    deep = o.a_clone(change + OUT) * count
+    for _ in range(3):
+        deep = o.a_clone(change + deep) + OUT
+    t.in_port_flow(1, deep)
+    t.inject(f"{count:d} at depth 4", tap, FRAME)
+    t.flush()
+    t.in_port_flow(1, (o.a_recirc(1)) * count + OUT)
+    recirc_flow(t, 1, o.a_recirc(2) * 2 + OUT)
+    recirc_flow(t, 2, o.a_recirc(3) * 2 + OUT)
+    recirc_flow(t, 3, o.a_recirc(4) + OUT)
+    recirc_flow(t, 4, OUT)
+    t.inject(f"{count:d} recircs, fan out", tap, FRAME)
+    t.counters()
+
+
+@case("recirc")
+def isolation(t):
+    """Clone and sample change a packet of their own, set changes the key."""
+    (tap, *_) = t.switch(3)
+    to3 = o.a_output(3)
+    change = o.a_set(o.k_eth("02:cc:00:00:00:01", "02:cc:00:00:00:02"))
+    see = o.a_userspace(t.up.pid)
+    for name, wrap in (
+        ("clone", o.a_clone),
+        ("sample all", lambda *a: o.a_sample(0xFFFFFFFF, *a)),
+        ("sample none", lambda *a: o.a_sample(0, *a)),
+    ):
+        for what, acts in (
+            ("set", change + OUT),
+            ("set, see", change + see),
+            ("vlan", o.a_push_vlan(0x1001) + OUT),
+            ("pop_eth", o.a_pop_eth()),
+            ("recirc", o.a_recirc(5)),
+            ("set recirc", change + o.a_recirc(5)),
+            ("see", see),
+            ("nothing", b""),
+            ("nested", o.a_clone(change + OUT) + OUT),
+            ("hash", o.a_hash(0) + see),
+        ):
+            t.in_port_flow(1, wrap(acts))
+            t.inject(f"{name} {what} last", tap, FRAME)
+            t.flush()
+            t.in_port_flow(1, wrap(acts) + see + to3)
+            t.inject(f"{name} {what} not last", tap, FRAME)
+            t.flush()
+
+
+@case("recirc")
+def hashes(t):
+    """dp_hash: same for one flow of packets, seen after recirculation."""
+    (tap, *_) = t.switch(3)
+    for alg in (0, 1):
+        for basis in (0, 1, 0xFFFFFFFF):
+            t.in_port_flow(1, o.a_hash(alg, basis) + o.a_recirc(1))
+            t.inject(f"{alg:d} {basis:#x}", tap, FRAME)
+            t.inject(f"{alg:d} {basis:#x}, other", tap, f.udp4(sport=9))
+            t.flush()
+    # With a symmetric hash both directions fall into one bucket.
+    t.in_port_flow(1, o.a_hash(1, 0) + o.a_recirc(1))
+    t.dec.raw_hash = True
+    got = []
+    for src, dst, sport, dport in ((f.IP1, f.IP2, 5, 6), (f.IP2, f.IP1, 6, 5)):
+        tap.write(f.eth(f.ipv4(f.udp(sport=sport, dport=dport), 17, src=src, dst=dst)))
+        for msg in t.up.nl.drain():
+            from nlcore import attr_dict
+
+            got.append(attr_dict(attr_dict(msg.payload(4))[o.PK_KEY])[o.K_DP_HASH])
+    t.dec.raw_hash = False
+    t.check(
+        len(got) == 2 and got[0] == got[1] and any(got[0]),
+        f"a symmetric hash is the same both ways: {got}",
+    )
+
+
+@case("recirc")
+def key_after_change(t):
+    """Recirculation extracts the key anew after a change of headers."""
+    (tap, *_) = t.switch(2)
+    for name, acts in (
+        ("set udp", o.a_set(o.k_udp(1, 2))),
+        (
+            "set ip",
+            o.a_set_masked(
+                o.K_IPV4, o.d_ipv4("7.7.7.7", "0.0.0.0", 0, ttl=0), b"\xff" * 4 + bytes(8)
+            ),
+        ),
+        ("push_vlan", o.a_push_vlan(0x1007)),
+        ("two vlans", o.a_push_vlan(0x1007) + o.a_push_vlan(0x1008)),
+        ("eth", o.a_set(o.k_eth(f.M3, f.M3))),
+        ("mark", o.a_set(u32(o.K_SKB_MARK, 0x77))),
+        ("priority", o.a_set(u32(o.K_PRIORITY, 0x66))),
+        ("pop push eth", o.a_pop_eth() + o.a_push_eth(f.M3, f.M1)),
+        ("pop_eth", o.a_pop_eth()),
+    ):
+        t.flow(
+            "flow",
+            o.k_in_port(1)
+            + o.k_eth(f.M1, f.M2)
+            + o.k_type(0x0800)
+            + o.k_ipv4(f.IP1, f.IP2, 17)
+            + o.k_udp(1000, 2000),
+            acts + o.a_recirc(3),
+            quiet=True,
+            flags=0,
+        )
+        t.inject(name, tap, FRAME)
+        t.flush()
+
+
+@case("recirc")
+def probability(t):
+    """Over many packets a sample of one half takes some and leaves some."""
+    (tap, *_) = t.switch(2)
+    t.in_port_flow(1, o.a_sample(0x80000000, OUT))
+    for _ in range(200):
+        tap.write(FRAME)
+    taken = len(t.taps["t2"].read())
+    t.check(50 < taken < 150, f"a half of 200 packets is not {taken:d}")
+
+
+@case("recirc")
+def execute_forms(t):
+    """Last and not last, with an inner error (rows 37 and 38)."""
+    t.switch(2)
+    parts = {
+        "recirc": o.a_recirc(1),
+        "clone": o.a_clone(OUT),
+        "sample": o.a_sample(0xFFFFFFFF, OUT),
+        "user": o.a_userspace(t.up.pid),
+        "output": OUT,
+        "clone(drop)": o.a_clone(o.a_drop(1)),
+    }
+    short = f.eth(f.ipv4(f.udp(), 17))[:30]
+    for one, first in parts.items():
+        t.execute(one, FRAME, first, key=o.k_in_port(1))
+        t.execute(one + " of a short packet", short, first, key=o.k_in_port(1))
+        for two, second in parts.items():
+            t.execute(one + " " + two, FRAME, first + second, key=o.k_in_port(1))
+    for name, frame in (
+        ("udp4", FRAME),
+        ("short", short),
+        ("vlan", f.udp4(vlans=(5,))),
+        ("tiny", f.eth(b"\x45", 0x0800)),
+    ):
+        for what, acts in (
+            ("pop_vlan", o.a_pop_vlan()),
+            ("push_vlan", o.a_push_vlan(0x1001)),
+            ("pop_eth", o.a_pop_eth()),
+        ):
+            t.execute(f"{name} {what} recirc", frame, acts + o.a_recirc(2), key=o.k_in_port(1))
+            t.execute(
+                f"{name} {what} recirc not last",
+                frame,
+                acts + o.a_recirc(2) + OUT,
+                key=o.k_in_port(1),
+            )
+
+
+_ = (attr, nest)

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What our module does not have: it answers as a kernel that has never heard
+of the attribute. These cases run on ours alone and state what they expect:
+the errno and extended ack that a number beyond the last known one gives at
+the same place."""
+
+import struct
+
+import frames as f
+import nlcore
+import ovsattr as o
+from nlcore import NLM_F_ECHO, attr, be16, nest, u8, u16, u32
+from registry import case
+
+ETH_IP = o.k_eth() + o.k_type(0x0800) + o.k_ipv4("1.1.1.1", "1.1.1.2", 0)
+TUNNEL = nest(
+    o.K_TUNNEL, attr(0, bytes(8)), attr(1, o.ip4("1.1.1.1")), attr(2, o.ip4("1.1.1.2")), u8(4, 64)
+)
+NSH = nest(o.K_NSH, attr(1, bytes((0, 63, 1, 3)) + bytes(4)), attr(2, bytes(16)))
+
+ACTIONS = {
+    "ct": (o.A_CT, b""),
+    "ct commit": (o.A_CT, attr(1)),
+    "ct zone": (o.A_CT, u16(2, 5)),
+    "ct nat": (o.A_CT, attr(1) + nest(6, attr(1))),
+    "ct_clear": (o.A_CT_CLEAR, b""),
+    "meter": (o.A_METER, bytes(4)),
+    "push_mpls": (o.A_PUSH_MPLS, struct.pack("!IH", 0x1140, 0x8847) + b"\0\0"),
+    "pop_mpls": (o.A_POP_MPLS, b"\x08\0"),
+    "add_mpls": (o.A_ADD_MPLS, struct.pack("!IHH", 0x1140, 0x8847, 0)),
+    "push_nsh": (o.A_PUSH_NSH, NSH),
+    "pop_nsh": (o.A_POP_NSH, b""),
+    "check_pkt_len": (o.A_CHECK_PKT_LEN, u16(1, 100) + nest(2) + nest(3)),
+    "dec_ttl": (o.A_DEC_TTL, nest(1)),
+    "psample": (o.A_PSAMPLE, u32(1, 5)),
+}
+
+KEYS = {
+    "tunnel": (TUNNEL, b""),
+    "nsh": (NSH, b""),
+    "mpls": (u32(o.K_MPLS, 0), b""),
+    "ct_state": (u32(o.K_CT_STATE, 1), b""),
+    "ct_zone": (u16(o.K_CT_ZONE, 1), b""),
+    "ct_mark": (u32(o.K_CT_MARK, 1), b""),
+    "ct_labels": (attr(o.K_CT_LABELS, bytes(16)), b""),
+    "ct_orig4": (attr(o.K_CT_ORIG4, bytes(16)), b""),
+    "ct_orig6": (attr(o.K_CT_ORIG6, bytes(40)), b""),
+}
+
+
+def outcome(t):
+    last = t.records[-1]
+    return last.get("err"), last.get("ext")
+
+
+@case("unsupported", ours=True)
+def actions(t):
+    """In a flow, in EXECUTE, alone, after others and nested."""
+    t.switch(1)
+    for name, (kind, body) in ACTIONS.items():
+        for where, wrap in (
+            ("alone", lambda a: a),
+            ("after output", lambda a: o.a_output(1) + a),
+            ("in clone", o.a_clone),
+            ("in sample", lambda a: o.a_sample(1, a)),
+        ):
+            got = []
+            for number in (26, kind):
+                acts = wrap(attr(number, body))
+                t.flow(f"{name} {where} {number:d}", ETH_IP, acts)
+                got.append(outcome(t))
+                t.execute(f"{name} {where} {number:d}", f.udp4(), acts)
+                got.append(outcome(t))
+            t.check(got[:2] == got[2:], f"{name} {where}: {got}")
+            t.check(got[0][0] == "EINVAL", f"{name} is refused")
+    t.dump("nothing was installed", o.FLOW, dp="dp0")
+    t.check("re" not in t.records[-1], "no flow is left")
+
+
+@case("unsupported", ours=True)
+def keys(t):
+    """In a key and in a mask of NEW, and in the key of EXECUTE."""
+    t.switch(1)
+    for name, (key, _) in KEYS.items():
+        t.flow(name + " in key", ETH_IP + key, b"")
+        t.check(outcome(t)[0] == "EINVAL", name + " in a key is refused")
+        t.flow(name + " in key, probe", ETH_IP + key, b"", extra=attr(o.FL_PROBE))
+        t.check(outcome(t)[0] == "EINVAL", name + " is refused in a probe")
+        t.check("log" not in t.records[-1], name + ": a probe is silent")
+        t.flow(name + " get", ETH_IP + key, None, cmd=o.GET)
+        t.check(outcome(t)[0] == "EINVAL", name + " in GET is refused")
+
+
+@case("unsupported", ours=True)
+def sets(t):
+    """set() and set_masked() of a field that is not known."""
+    t.switch(1)
+    for name, (key, _) in KEYS.items():
+        size, kind = struct.unpack_from("=HH", key)
+        body = key[4:size]
+        for number, data in ((o.A_SET, body), (o.A_SET_MASKED, body + body)):
+            t.flow(f"{name} {number:d}", ETH_IP, nest(number, attr(kind, data)))
+            got = outcome(t)
+            t.flow(f"beyond {number:d}", ETH_IP, nest(number, attr(33, data)))
+            t.check(got == outcome(t), f"{name}: {got}")
+            t.check(got[0] == "EINVAL", name + " is refused")
+
+
+@case("unsupported", ours=True)
+def families(t):
+    """ovs_meter and ovs_ct_limit: not there, or there and without effect."""
+    t.dp()
+    for name in (o.METER, o.CT_LIMIT):
+        fam = nlcore.get_family(t.nl, name)
+        present = isinstance(fam, nlcore.Family)
+        t.note(name, "present" if present else nlcore.errname(fam))
+        if not present:
+            t.check(fam == 2, f"{name}: ENOENT, not {fam}")
+            continue
+        t.fam[name] = fam
+        t.by_id[fam.ident] = fam
+        if name == o.METER:
+            # As ovs-vswitchd asks: no meters, so it does not offer them.
+            reply = t.req("features", name, 1, b"", "dp0")
+            attrs = reply.attrs()
+            if not reply.errno:
+                t.check(attrs.get(7, b"\0\0\0\0") == bytes(4), "no meters are announced")
+
+
+@case("unsupported", ours=True)
+def packets(t):
+    """Packets of protocols beyond the key set go through, as unknown."""
+    (tap, *_) = t.switch(2)
+    mpls = f.eth(struct.pack("!I", 0x00001140) + f.ipv4(f.udp(), 17), 0x8847)
+    for name, frame, kind in (("mpls", mpls, 0x8847), ("nsh", f.eth(bytes(24), 0x894F), 0x894F)):
+        t.inject(name + " miss", tap, frame)
+        t.flow(
+            "flow",
+            o.k_in_port(1) + o.k_eth() + o.k_type(kind),
+            o.a_output(2),
+            o.k_in_port(0xFFFFFFFF) + o.k_type(0xFFFF),
+        )
+        reply = t.records[-1].get("err")
+        t.inject(name, tap, frame)
+        if reply == 0:
+            t.check(
+                t.records[-1].get("frames") == {"t2": [frame.hex()]},
+                name + " is forwarded unchanged",
+            )
+        t.flush()
+
+
+_ = (NLM_F_ECHO, be16)

@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Runs the cases on one module, inside the guest.
+
+    guest.py --module C|FILE.ko --out FILE.jsonl [--only PATTERN]...
+
+Writes one JSON line for each case, between a line about the run and a line
+about its end (did the module unload, did the kernel complain). Exit status:
+0 when the module loaded, all ran and it unloaded; else 1.
+"""
+
+import argparse
+import fnmatch
+import json
+import os
+import select
+import signal
+import sys
+import time
+import traceback
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import module as modlib  # noqa: E402
+import nlcore  # noqa: E402
+import observe  # noqa: E402
+import ovsnl  # noqa: E402
+import registry  # noqa: E402
+
+
+def write_file(path, text):
+    try:
+        with open(path, "w") as handle:
+            handle.write(text)
+    except OSError:
+        pass
+
+
+def families():
+    """The families that are there, by name."""
+    nl = nlcore.Socket()
+    out = {}
+    for name in ovsnl.FAMILIES:
+        family = nlcore.get_family(nl, name)
+        if isinstance(family, nlcore.Family):
+            out[name] = family
+    nl.close()
+    return out
+
+
+def in_child(case, fams, module, out_fd):
+    """The child: run one case, write its result, exit."""
+    result = {"case": case.name, "group": case.group}
+    ctx = None
+    try:
+        os.sched_setaffinity(0, {0})
+        if case.netns:
+            ovsnl.setup_netns()
+        ctx = ovsnl.Context(case.name, fams)
+        ctx.module = module
+        case.func(ctx)
+        ctx.note("end")
+        result["status"] = "failed" if ctx.failures else "ok"
+        if ctx.failures:
+            result["why"] = "; ".join(ctx.failures)
+    except ovsnl.Skip as exc:
+        result["status"] = "skipped"
+        result["why"] = str(exc)
+    except BaseException as exc:  # pylint: disable=broad-except
+        result["status"] = "error"
+        result["why"] = f"{type(exc).__name__}: {exc}"
+        result["trace"] = traceback.format_exc().splitlines()[-6:]
+    if ctx:
+        result["records"] = ctx.records
+        result["splats"] = ctx.log.splats
+        try:
+            ctx.close()
+        except OSError:
+            pass
+    data = json.dumps(result).encode()
+    while data:
+        data = data[os.write(out_fd, data) :]
+    os._exit(0)
+
+
+def run_case(case, fams, module, factor):
+    """Fork, and gather the child's result within its time."""
+    rd, wr = os.pipe()
+    start = time.monotonic()
+    pid = os.fork()
+    if not pid:
+        os.close(rd)
+        in_child(case, fams, module, wr)
+    os.close(wr)
+    end = start + case.timeout * factor
+    data = b""
+    timeout = False
+    while True:
+        left = end - time.monotonic()
+        if left <= 0:
+            timeout = True
+            break
+        ready, _, _ = select.select([rd], [], [], left)
+        if not ready:
+            continue
+        chunk = os.read(rd, 1 << 16)
+        if not chunk:
+            break
+        data += chunk
+    os.close(rd)
+    if timeout:
+        os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    if timeout:
+        result = {
+            "case": case.name,
+            "group": case.group,
+            "status": "error",
+            "why": f"timeout after {case.timeout * factor:d}s",
+        }
+    elif not data:
+        result = {
+            "case": case.name,
+            "group": case.group,
+            "status": "error",
+            "why": f"the case's process died ({status:#x})",
+        }
+    else:
+        result = json.loads(data)
+    result["ours"] = case.ours
+    result["seconds"] = round(time.monotonic() - start, 3)
+    return result
+
+
+def select_cases(args):
+    cases = registry.load()
+    if args.stock:
+        cases = [c for c in cases if c.stock]
+    if args.module == "C" and not args.all:
+        cases = [c for c in cases if not c.ours]
+    if args.only:
+        cases = [c for c in cases if any(fnmatch.fnmatch(c.name, p) for p in args.only)]
+    # Cases that load and unload the module come after all others.
+    return sorted(cases, key=lambda c: c.group == "module")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--module", required=True)
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--only", action="append")
+    parser.add_argument("--stock", action="store_true", help="the short list, for emulation")
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--slow", type=float, default=1, help="multiply each case's time limit")
+    args = parser.parse_args()
+    cases = select_cases(args)
+    if not cases:
+        sys.exit("no such case")
+
+    if os.path.isdir(observe.TRACEFS) and not os.path.isdir(observe.TRACEFS + "/instances"):
+        modlib.run("mount", "-t", "tracefs", "tracefs", observe.TRACEFS)
+    # No rate limit on log lines: what is compared must not depend on time.
+    write_file("/proc/sys/net/core/message_cost", "0")
+    write_file("/proc/sys/kernel/printk_ratelimit", "0")
+    # Devices come and go all the time here, and each waits for RCU.
+    write_file("/sys/kernel/rcu_expedited", "1")
+    modlib.Module.prepare()
+    log = observe.KernelLog()
+    module = modlib.Module(args.module)
+    start = time.monotonic()
+    problem = module.load()
+    with open(args.out, "w") as out:
+
+        def emit(record):
+            out.write(json.dumps(record) + "\n")
+            out.flush()
+
+        emit(
+            {
+                "begin": os.path.basename(args.module),
+                "error": problem,
+                "kernel": modlib.kernel(),
+                "cases": len(cases),
+                "srcversion": module.srcversion(),
+                "tracefs": os.path.isdir(observe.TRACEFS + "/instances"),
+            }
+        )
+        if problem:
+            print("the module does not load: " + problem)
+            return 1
+        module.no_autoload()
+        fams = families()
+        count = {}
+        for case in cases:
+            result = run_case(case, fams, module, args.slow)
+            emit(result)
+            status = result["status"]
+            count[status] = count.get(status, 0) + 1
+            if status not in ("ok", "skipped"):
+                print("{} {}: {}".format(status, case.name, result.get("why")), flush=True)
+        problem = module.unload()
+        log.read()
+        seconds = round(time.monotonic() - start, 1)
+        emit({"end": True, "unload": problem, "splats": log.splats, "seconds": seconds})
+    told = ", ".join(f"{n} {s}" for s, n in sorted(count.items()))
+    how = "unload: " + problem if problem else "unloaded"
+    name = os.path.basename(args.module)
+    print(f"{name}: {told}; {how}; {len(log.splats)} splats; {seconds} s")
+    return 1 if problem or log.splats else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,510 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Numbers of include/uapi/linux/openvswitch.h, builders, and the schemas by
+which replies are decoded into trees that can be compared.
+"""
+
+import socket
+import struct
+
+from nlcore import attr, be16, nest, parse_attrs, string, u16, u32
+
+DP, VPORT, FLOW, PACKET = "ovs_datapath", "ovs_vport", "ovs_flow", "ovs_packet"
+METER, CT_LIMIT = "ovs_meter", "ovs_ct_limit"
+
+# Commands are numbered alike in datapath, vport and flow.
+NEW, DEL, GET, SET = 1, 2, 3, 4
+MISS, ACTION, EXECUTE = 1, 2, 3
+
+(
+    DP_NAME,
+    DP_UPCALL_PID,
+    DP_STATS,
+    DP_MEGAFLOW_STATS,
+    DP_USER_FEATURES,
+    DP_PAD,
+    DP_MASKS_CACHE_SIZE,
+    DP_PER_CPU_PIDS,
+    DP_IFINDEX,
+) = range(1, 10)
+F_UNALIGNED, F_VPORT_PIDS, F_TC_RECIRC, F_PER_CPU = 1, 2, 4, 8
+
+(
+    VP_PORT_NO,
+    VP_TYPE,
+    VP_NAME,
+    VP_OPTIONS,
+    VP_UPCALL_PID,
+    VP_STATS,
+    VP_PAD,
+    VP_IFINDEX,
+    VP_NETNSID,
+    VP_UPCALL_STATS,
+) = range(1, 11)
+T_NETDEV, T_INTERNAL, T_GRE, T_VXLAN, T_GENEVE = range(1, 6)
+
+(
+    FL_KEY,
+    FL_ACTIONS,
+    FL_STATS,
+    FL_TCP_FLAGS,
+    FL_USED,
+    FL_CLEAR,
+    FL_MASK,
+    FL_PROBE,
+    FL_UFID,
+    FL_UFID_FLAGS,
+    FL_PAD,
+) = range(1, 12)
+OMIT_KEY, OMIT_MASK, OMIT_ACTIONS = 1, 2, 4
+
+(
+    PK_PACKET,
+    PK_KEY,
+    PK_ACTIONS,
+    PK_USERDATA,
+    PK_EGRESS_TUN_KEY,
+    PK_UNUSED1,
+    PK_UNUSED2,
+    PK_PROBE,
+    PK_MRU,
+    PK_LEN,
+    PK_HASH,
+    PK_UPCALL_PID,
+) = range(1, 13)
+
+(
+    K_ENCAP,
+    K_PRIORITY,
+    K_IN_PORT,
+    K_ETHERNET,
+    K_VLAN,
+    K_ETHERTYPE,
+    K_IPV4,
+    K_IPV6,
+    K_TCP,
+    K_UDP,
+    K_ICMP,
+    K_ICMPV6,
+    K_ARP,
+    K_ND,
+    K_SKB_MARK,
+    K_TUNNEL,
+    K_SCTP,
+    K_TCP_FLAGS,
+    K_DP_HASH,
+    K_RECIRC_ID,
+    K_MPLS,
+    K_CT_STATE,
+    K_CT_ZONE,
+    K_CT_MARK,
+    K_CT_LABELS,
+    K_CT_ORIG4,
+    K_CT_ORIG6,
+    K_NSH,
+    K_PACKET_TYPE,
+    K_ND_EXT,
+    K_TUNNEL_INFO,
+    K_EXTHDRS,
+) = range(1, 33)
+
+(
+    A_OUTPUT,
+    A_USERSPACE,
+    A_SET,
+    A_PUSH_VLAN,
+    A_POP_VLAN,
+    A_SAMPLE,
+    A_RECIRC,
+    A_HASH,
+    A_PUSH_MPLS,
+    A_POP_MPLS,
+    A_SET_MASKED,
+    A_CT,
+    A_TRUNC,
+    A_PUSH_ETH,
+    A_POP_ETH,
+    A_CT_CLEAR,
+    A_PUSH_NSH,
+    A_POP_NSH,
+    A_METER,
+    A_CLONE,
+    A_CHECK_PKT_LEN,
+    A_ADD_MPLS,
+    A_DEC_TTL,
+    A_DROP,
+    A_PSAMPLE,
+) = range(1, 26)
+
+US_PID, US_USERDATA, US_EGRESS_TUN_PORT, US_ACTIONS = range(1, 5)
+SA_PROBABILITY, SA_ACTIONS = 1, 2
+
+KEY_NAMES = (
+    "unspec encap priority in_port ethernet vlan ethertype ipv4 ipv6 tcp udp "
+    "icmp icmpv6 arp nd skb_mark tunnel sctp tcp_flags dp_hash recirc_id mpls "
+    "ct_state ct_zone ct_mark ct_labels ct_orig4 ct_orig6 nsh packet_type "
+    "nd_ext tunnel_info exthdrs"
+).split()
+
+ACTION_NAMES = (
+    "unspec output userspace set push_vlan pop_vlan sample recirc hash "
+    "push_mpls pop_mpls set_masked ct trunc push_eth pop_eth ct_clear "
+    "push_nsh pop_nsh meter clone check_pkt_len add_mpls dec_ttl drop "
+    "psample"
+).split()
+
+
+# ---- key builders -------------------------------------------------------
+
+
+def mac(text):
+    return bytes.fromhex(text.replace(":", ""))
+
+
+def ip4(text):
+    return socket.inet_pton(socket.AF_INET, text)
+
+
+def ip6(text):
+    return socket.inet_pton(socket.AF_INET6, text)
+
+
+def d_eth(src, dst):
+    return mac(src) + mac(dst)
+
+
+def d_ipv4(src, dst, proto, tos=0, ttl=64, frag=0):
+    return ip4(src) + ip4(dst) + bytes((proto, tos, ttl, frag))
+
+
+def d_ipv6(src, dst, proto, label=0, tclass=0, hlimit=64, frag=0):
+    return ip6(src) + ip6(dst) + struct.pack("!I", label) + bytes((proto, tclass, hlimit, frag))
+
+
+def d_ports(src, dst):
+    return struct.pack("!HH", src, dst)
+
+
+def k_eth(src="02:00:00:00:00:01", dst="02:00:00:00:00:02"):
+    return attr(K_ETHERNET, d_eth(src, dst))
+
+
+def k_type(value):
+    return be16(K_ETHERTYPE, value)
+
+
+def k_in_port(port):
+    return u32(K_IN_PORT, port)
+
+
+def k_ipv4(*args, **kw):
+    return attr(K_IPV4, d_ipv4(*args, **kw))
+
+
+def k_ipv6(*args, **kw):
+    return attr(K_IPV6, d_ipv6(*args, **kw))
+
+
+def k_tcp(src, dst):
+    return attr(K_TCP, d_ports(src, dst))
+
+
+def k_tcp_flags(flags):
+    return be16(K_TCP_FLAGS, flags)
+
+
+def k_udp(src, dst):
+    return attr(K_UDP, d_ports(src, dst))
+
+
+def k_sctp(src, dst):
+    return attr(K_SCTP, d_ports(src, dst))
+
+
+def k_icmp(kind, code):
+    return attr(K_ICMP, bytes((kind, code)))
+
+
+def k_icmpv6(kind, code):
+    return attr(K_ICMPV6, bytes((kind, code)))
+
+
+def k_arp(sip, tip, oper, sha, tha):
+    return attr(
+        K_ARP, ip4(sip) + ip4(tip) + struct.pack("!H", oper) + mac(sha) + mac(tha) + b"\0\0"
+    )
+
+
+def k_nd(target, sll, tll):
+    return attr(K_ND, ip6(target) + mac(sll) + mac(tll))
+
+
+# ---- action builders ----------------------------------------------------
+
+
+def a_output(port):
+    return u32(A_OUTPUT, port)
+
+
+def a_userspace(pid, userdata=None, tun_port=None, actions=False):
+    parts = [u32(US_PID, pid)]
+    if userdata is not None:
+        parts.append(attr(US_USERDATA, userdata))
+    if tun_port is not None:
+        parts.append(u32(US_EGRESS_TUN_PORT, tun_port))
+    if actions:
+        parts.append(attr(US_ACTIONS))
+    return nest(A_USERSPACE, *parts)
+
+
+def a_set(key):
+    return nest(A_SET, key)
+
+
+def a_set_masked(kind, value, mask):
+    return nest(A_SET_MASKED, attr(kind, value + mask))
+
+
+def a_push_vlan(tci, tpid=0x8100):
+    return attr(A_PUSH_VLAN, struct.pack("!HH", tpid, tci))
+
+
+def a_pop_vlan():
+    return attr(A_POP_VLAN)
+
+
+def a_recirc(ident):
+    return u32(A_RECIRC, ident)
+
+
+def a_hash(alg, basis=0):
+    return attr(A_HASH, struct.pack("=II", alg, basis))
+
+
+def a_trunc(length):
+    return u32(A_TRUNC, length)
+
+
+def a_push_eth(src, dst):
+    return attr(A_PUSH_ETH, d_eth(src, dst))
+
+
+def a_pop_eth():
+    return attr(A_POP_ETH)
+
+
+def a_clone(*actions):
+    return nest(A_CLONE, *actions)
+
+
+def a_sample(probability, *actions):
+    return nest(A_SAMPLE, u32(SA_PROBABILITY, probability), nest(SA_ACTIONS, *actions))
+
+
+def a_drop(code=0):
+    return u32(A_DROP, code)
+
+
+# ---- decoding -----------------------------------------------------------
+
+KEY = {}
+KEY.update(
+    {
+        K_ENCAP: ("encap", KEY),
+        K_PRIORITY: ("priority", "u32"),
+        K_IN_PORT: ("in_port", "u32"),
+        K_ETHERNET: ("ethernet", "hex"),
+        K_VLAN: ("vlan", "be16"),
+        K_ETHERTYPE: ("ethertype", "be16"),
+        K_IPV4: ("ipv4", "ipv4"),
+        K_IPV6: ("ipv6", "hex"),
+        K_TCP: ("tcp", "ports"),
+        K_UDP: ("udp", "ports"),
+        K_ICMP: ("icmp", "hex"),
+        K_ICMPV6: ("icmpv6", "hex"),
+        K_ARP: ("arp", "hex"),
+        K_ND: ("nd", "hex"),
+        K_SKB_MARK: ("skb_mark", "u32"),
+        K_TUNNEL: ("tunnel", "hex"),
+        K_SCTP: ("sctp", "ports"),
+        K_TCP_FLAGS: ("tcp_flags", "be16"),
+        K_DP_HASH: ("dp_hash", "dphash"),
+        K_RECIRC_ID: ("recirc_id", "u32"),
+        K_MPLS: ("mpls", "hex"),
+        K_CT_STATE: ("ct_state", "u32"),
+        K_CT_ZONE: ("ct_zone", "u16"),
+        K_CT_MARK: ("ct_mark", "u32"),
+        K_CT_LABELS: ("ct_labels", "hex"),
+        K_CT_ORIG4: ("ct_orig4", "hex"),
+        K_CT_ORIG6: ("ct_orig6", "hex"),
+        K_NSH: ("nsh", "hex"),
+        K_EXTHDRS: ("exthdrs", "u16"),
+    }
+)
+
+USERSPACE = {
+    US_PID: ("pid", "pid"),
+    US_USERDATA: ("userdata", "hex"),
+    US_EGRESS_TUN_PORT: ("tun_port", "u32"),
+    US_ACTIONS: ("actions", "hex"),
+}
+ACTIONS = {}
+SAMPLE = {SA_PROBABILITY: ("probability", "u32"), SA_ACTIONS: ("actions", ACTIONS)}
+SET_KEY = {k: (v[0], "hex") for k, v in KEY.items()}
+ACTIONS.update(
+    {
+        A_OUTPUT: ("output", "u32"),
+        A_USERSPACE: ("userspace", USERSPACE),
+        A_SET: ("set", SET_KEY),
+        A_PUSH_VLAN: ("push_vlan", "hex"),
+        A_POP_VLAN: ("pop_vlan", "hex"),
+        A_SAMPLE: ("sample", SAMPLE),
+        A_RECIRC: ("recirc", "u32"),
+        A_HASH: ("hash", "hex"),
+        A_PUSH_MPLS: ("push_mpls", "hex"),
+        A_POP_MPLS: ("pop_mpls", "hex"),
+        A_SET_MASKED: ("set_masked", SET_KEY),
+        A_CT: ("ct", "hex"),
+        A_TRUNC: ("trunc", "u32"),
+        A_PUSH_ETH: ("push_eth", "hex"),
+        A_POP_ETH: ("pop_eth", "hex"),
+        A_CT_CLEAR: ("ct_clear", "hex"),
+        A_PUSH_NSH: ("push_nsh", "hex"),
+        A_POP_NSH: ("pop_nsh", "hex"),
+        A_METER: ("meter", "u32"),
+        A_CLONE: ("clone", ACTIONS),
+        A_CHECK_PKT_LEN: ("check_pkt_len", "hex"),
+        A_ADD_MPLS: ("add_mpls", "hex"),
+        A_DEC_TTL: ("dec_ttl", "hex"),
+        A_DROP: ("drop", "u32"),
+        A_PSAMPLE: ("psample", "hex"),
+    }
+)
+
+SCHEMAS = {
+    DP: {
+        DP_NAME: ("name", "str"),
+        DP_UPCALL_PID: ("upcall_pid", "pid"),
+        DP_STATS: ("stats", "u64s"),
+        DP_MEGAFLOW_STATS: ("megaflow", "megaflow"),
+        DP_USER_FEATURES: ("features", "u32"),
+        DP_PAD: ("pad", "hex"),
+        DP_MASKS_CACHE_SIZE: ("masks_cache_size", "u32"),
+        DP_PER_CPU_PIDS: ("per_cpu_pids", "pids"),
+        DP_IFINDEX: ("ifindex", "ifindex"),
+    },
+    VPORT: {
+        VP_PORT_NO: ("port_no", "u32"),
+        VP_TYPE: ("type", "u32"),
+        VP_NAME: ("name", "str"),
+        VP_OPTIONS: ("options", "hex"),
+        VP_UPCALL_PID: ("upcall_pid", "pids"),
+        VP_STATS: ("stats", "u64s"),
+        VP_PAD: ("pad", "hex"),
+        VP_IFINDEX: ("ifindex", "ifindex"),
+        VP_NETNSID: ("netnsid", "u32"),
+        VP_UPCALL_STATS: (
+            "upcall_stats",
+            {0: ("success", "u64s"), 1: ("fail", "u64s"), 7: ("pad", "hex")},
+        ),
+    },
+    FLOW: {
+        FL_KEY: ("key", KEY),
+        FL_ACTIONS: ("actions", ACTIONS),
+        FL_STATS: ("stats", "u64s"),
+        FL_TCP_FLAGS: ("tcp_flags", "hex"),
+        FL_USED: ("used", "time"),
+        FL_CLEAR: ("clear", "hex"),
+        FL_MASK: ("mask", KEY),
+        FL_PROBE: ("probe", "hex"),
+        FL_UFID: ("ufid", "hex"),
+        FL_UFID_FLAGS: ("ufid_flags", "u32"),
+        FL_PAD: ("pad", "hex"),
+    },
+    PACKET: {
+        PK_PACKET: ("packet", "hex"),
+        PK_KEY: ("key", KEY),
+        PK_ACTIONS: ("actions", ACTIONS),
+        PK_USERDATA: ("userdata", "hex"),
+        PK_EGRESS_TUN_KEY: ("egress_tun_key", "hex"),
+        PK_PROBE: ("probe", "hex"),
+        PK_MRU: ("mru", "u16"),
+        PK_LEN: ("len", "u32"),
+        PK_HASH: ("hash", "hash"),
+        PK_UPCALL_PID: ("upcall_pid", "pid"),
+    },
+    METER: {},
+    CT_LIMIT: {},
+}
+
+FIXED = {"u16": 2, "u32": 4, "be16": 2, "time": 8, "hash": 8, "dphash": 4, "pid": 4, "ifindex": 4}
+
+
+class Decoder:
+    """Turns reply attributes into [name, value] trees.
+
+    `names` maps port ids and ifindexes to what the case calls them, so that
+    two boots compare equal. `raw_hash` keeps packet hashes and dp_hash (where
+    the case has set them itself and they are no matter of a boot's secret).
+    """
+
+    def __init__(self, pid_name, if_name):
+        self.pid_name = pid_name
+        self.if_name = if_name
+        self.raw_hash = False
+        self.raw_masks = False
+
+    def tree(self, schema, data):
+        out = []
+        attrs, rest = parse_attrs(data)
+        for kind, value in attrs:
+            name, how = schema.get(kind, (f"#{kind:d}", "hex"))
+            if isinstance(how, dict):
+                out.append([name, self.tree(how, value)])
+            else:
+                out.append([name, self.value(how, value)])
+        if rest:
+            out.append(["<rest>", data[len(data) - rest :].hex()])
+        return out
+
+    def value(self, how, data):
+        if FIXED.get(how, len(data)) != len(data):
+            return f"len{len(data):d}:{data.hex()}"
+        if how in ("u16", "u32"):
+            return int.from_bytes(data, "little")
+        if how == "be16":
+            return "0x" + data.hex()
+        if how == "str":
+            return data.decode(errors="replace")
+        if how == "pid":
+            return self.pid_name(int.from_bytes(data, "little"))
+        if how == "pids":
+            return [
+                self.pid_name(int.from_bytes(data[i : i + 4], "little"))
+                for i in range(0, len(data), 4)
+            ]
+        if how == "ifindex":
+            return self.if_name(int.from_bytes(data, "little"))
+        if how == "u64s":
+            return [int.from_bytes(data[i : i + 8], "little") for i in range(0, len(data), 8)]
+        if how == "megaflow" and len(data) == 32:
+            hit, masks, pad0, cache, pad1 = struct.unpack("=QIIQQ", data)
+            if not self.raw_masks:
+                # How many masks a lookup tried is the table's own business.
+                hit, cache = "~", "~"
+            return [hit, masks, pad0, cache, pad1]
+        if how == "time":
+            return "<time>"
+        if how == "hash" and not self.raw_hash:
+            number = int.from_bytes(data, "little")
+            return "{} flags={:x}".format("set" if number & 0xFFFFFFFF else "0", number >> 32)
+        if how == "dphash" and not self.raw_hash:
+            return "set" if any(data) else 0
+        if how == "ipv4" and len(data) == 12:
+            return f"{socket.inet_ntoa(data[:4])}>{socket.inet_ntoa(data[4:8])} {data[8:].hex()}"
+        if how == "ports" and len(data) == 4:
+            return "{}>{}".format(*struct.unpack("!HH", data))
+        return data.hex()
+
+
+__all__ = [n for n in dir() if not n.startswith("_")]
+_ = (string, u16)

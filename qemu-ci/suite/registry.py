@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The list of cases.
+
+    from registry import case
+
+    @case("vport")
+    def add_twice(t):
+        ...
+
+`t` is an ovsnl.Context. Options: `stock=False` keeps a case that is long out
+of the short list that runs under emulation; `ours=True` runs it on our
+module alone (the case then checks by itself); `timeout` in seconds at native
+speed.
+"""
+
+import importlib
+import os
+
+CASES = []
+
+
+class Case:
+    def __init__(self, group, func, stock, ours, timeout, netns):
+        self.name = f"{group}.{func.__name__}"
+        self.group = group
+        self.func = func
+        self.stock = stock
+        self.ours = ours
+        self.timeout = timeout
+        self.netns = netns
+
+
+def case(group, stock=True, ours=False, timeout=20, netns=True):
+    """Register a function as a case of a group."""
+
+    def add(func):
+        CASES.append(Case(group, func, stock, ours, timeout, netns))
+        return func
+
+    return add
+
+
+def case_each(group, values, stock=None, **kw):
+    """One case per (name, value): func(t, value) for each of them. Of these
+    the short list has those that `stock` names, or else the first."""
+
+    def add(func):
+        for number, (name, value) in enumerate(values):
+
+            def one(t, value=value):
+                return func(t, value)
+
+            one.__name__ = f"{func.__name__}_{name}"
+            short = number == 0 if stock is None else name in stock
+            case(group, stock=short, **kw)(one)
+        return func
+
+    return add
+
+
+def load():
+    """Import every file of cases/, in order of name."""
+    here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cases")
+    for name in sorted(os.listdir(here)):
+        if name.endswith(".py") and not name.startswith("_"):
+            importlib.import_module("cases." + name[:-3])
+    names = [c.name for c in CASES]
+    twice = {n for n in names if names.count(n) > 1}
+    if twice:
+        raise SystemExit("two cases of one name: " + " ".join(sorted(twice)))
+    return CASES

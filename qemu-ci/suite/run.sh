@@ -1,0 +1,118 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The differential suite: the same cases on the kernel's own C module and on
+# ours, each in a fresh boot of the same kernel, and a comparison.
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+. "$TOP/qemu-ci/kernels/um-lib.sh"
+
+SUITE_DIR=$TOP/qemu-ci/suite
+
+usage() {
+	cat <<'TXT'
+usage: run.sh [OPTION...]
+
+  --on uml|debug|stock  the kernel: user-mode Linux (default), the debug one, or
+                     the distribution's in QEMU (the short list: cases that are
+                     marked stock=False are left out)
+  --full             the whole list on the stock kernel too
+  --only PATTERN     only the cases whose name matches (may be repeated)
+  --module FILE.ko   our module (default: build it for that kernel)
+  --self             the C module twice, to see that the records are stable
+  --c FILE.jsonl     take the C module's records from an earlier run
+  --out DIR          where the records go (default: below the cache)
+  --seed N           start of the message generator's random numbers
+  --count N          how many messages it makes
+  --verbose          list the cases that passed, too
+  --all              show all differences of a case, not only the first
+
+Ends with a line `N passed, N failed, N skipped`; the exit status is 0 when
+nothing failed.
+TXT
+}
+
+on=uml out='' module='' self='' oracle='' guest=() compare=(--quiet)
+while [ $# -gt 0 ]; do
+	case $1 in
+	--on | --only | --module | --c | --out | --seed | --count)
+		[ $# -ge 2 ] || die "run.sh: $1 needs a value (see run.sh --help)"
+		;;&
+	--on) on=$2; shift ;;
+	--full) full=1 ;;
+	--only) guest+=(--only "$2"); shift ;;
+	--module) module=$(realpath -- "$2"); shift ;;
+	--self) self=1 ;;
+	--c) oracle=$(realpath -- "$2"); shift ;;
+	--out) out=$2; shift ;;
+	--seed) export OVS_SEED=$2; shift ;;
+	--count) export OVS_COUNT=$2; shift ;;
+	--verbose) compare=("${compare[@]/--quiet/}") ;;
+	--all) compare+=(--all) ;;
+	-h | --help) usage; exit ;;
+	*) die "run.sh: unknown option '$1' (see run.sh --help)" ;;
+	esac
+	shift
+done
+case $on in uml | debug | stock) ;; *) die "run.sh: --on is uml, debug or stock" ;; esac
+need_root
+[ -n "$out" ] || out=$CACHE/suite/$on
+mkdir -p "$out"
+out=$(realpath -- "$out")
+
+# build_ours: our module for the chosen kernel; sets $module.
+build_ours() {
+	if [ "$on" = stock ]; then
+		say "building our module for the stock kernel"
+		run_logged "$CACHE/log/suite-module.log" make -C "$TOP"
+		module=$TOP/openvswitch.ko
+	else
+		say "building our module for the $on kernel"
+		um_module "$on" "$TOP" "$CACHE/module-$on"
+		module=$CACHE/module-$on/openvswitch.ko
+	fi
+	[ -f "$module" ] || die "the build made no $module"
+}
+
+# run_on NAME MODULE: one boot; the records go to $out/NAME.jsonl.
+run_on() {
+	local name=$1 path=$2 rc=0 args bind=()
+	say "running the suite on $name ($on)"
+	rm -f "$out/$name.jsonl"
+	local check=()
+	args=(env OVS_SEED="${OVS_SEED:-1}" OVS_COUNT="${OVS_COUNT:-}"
+		python3 "$SUITE_DIR/guest.py" --module "$path" --out "$out/$name.jsonl" "${guest[@]}")
+	if [ "$on" = stock ]; then
+		args+=(--slow 20)
+		[ -n "${full:-}" ] || args+=(--stock)
+		[ "$path" = C ] || bind=(--ro "$(dirname "$path")")
+		"$TOP/qemu-ci/boot.sh" --timeout 1500 --results "$out" "${bind[@]}" -- \
+			"${args[@]}" || rc=$?
+	else
+		[ "$on" = uml ] || { args+=(--slow 10); check=(--check-log); }
+		[ "$path" = C ] || bind=(--bind "$(dirname "$path")")
+		"$TOP/qemu-ci/kernels/boot-uml.sh" --kernel "$on" --timeout 1500 --mem 1G "${check[@]}" \
+			--results "$out" --dmesg "$out/$name.dmesg" "${bind[@]}" -- \
+			"${args[@]}" || rc=$?
+	fi
+	[ -s "$out/$name.jsonl" ] ||
+		die "no records from $name (exit $rc): the guest did not run; see $out"
+	[ "$rc" = 0 ] || say "$name ended with status $rc"
+	[ "$rc" != 99 ] || [ "$name" != ours ] ||
+		compare+=(--failure "the kernel's log or the leak detector has a report, see $out/ours.dmesg")
+}
+
+if [ -n "$self" ]; then
+	run_on c-1 C
+	run_on c-2 C
+	exec python3 "$SUITE_DIR/compare.py" --no-known "${compare[@]}" \
+		--json "$out/self.json" "$out/c-1.jsonl" "$out/c-2.jsonl"
+fi
+[ -n "$module" ] || build_ours
+if [ -z "$oracle" ]; then
+	run_on c C
+	oracle=$out/c.jsonl
+fi
+run_on ours "$module"
+say "comparing; all differences are in $out/compare.json"
+exec python3 "$SUITE_DIR/compare.py" "${compare[@]}" \
+	--json "$out/compare.json" "$oracle" "$out/ours.jsonl"
