@@ -26,10 +26,7 @@ mod tests {
     };
 
     fn no_actions() -> Result<RcuArc<SwFlowActions>> {
-        let actions = SwFlowActions {
-            orig_len: 0,
-            list: KVec::new(),
-        };
+        let actions = SwFlowActions::new(0, KVec::new());
         Ok(RcuArc::new(actions, GFP_KERNEL)?)
     }
 
@@ -73,7 +70,13 @@ mod tests {
     fn a_flow_is_found_under_its_mask_and_no_other() -> Result {
         let table = FlowTable::new()?;
         let lock = ovs_lock();
-        table.insert(&lock, &key(0xc0a8_0101, 5), &mask(24), ufid(7)?, no_actions()?)?;
+        table.insert(
+            &lock,
+            &key(0xc0a8_0101, 5),
+            &mask(24),
+            ufid(7)?,
+            no_actions()?,
+        )?;
         assert_eq!(finds(&table, &key(0xc0a8_0199, 9)), Some(7));
         assert_eq!(finds(&table, &key(0xc0a8_0201, 5)), None);
         let mut other_port = key(0xc0a8_0101, 5);
@@ -97,7 +100,13 @@ mod tests {
         }
         let flow = table.insert(&lock, &full, &all, ufid(1)?, no_actions()?)?;
         assert!(flow.key() == full);
-        let flow = table.insert(&lock, &key(0xc0a8_0101, 5), &mask(8), ufid(2)?, no_actions()?)?;
+        let flow = table.insert(
+            &lock,
+            &key(0xc0a8_0101, 5),
+            &mask(8),
+            ufid(2)?,
+            no_actions()?,
+        )?;
         let mut want = key(0xc000_0000, 0);
         want.ipv4_dst = Be32::new(0);
         assert!(flow.key() == want);
@@ -212,7 +221,10 @@ mod tests {
         assert!(sum.used != 0);
         flow.stats.clear();
         let sum = flow.stats.get();
-        assert_eq!((sum.packets, sum.bytes, sum.used, sum.tcp_flags), (0, 0, 0, 0));
+        assert_eq!(
+            (sum.packets, sum.bytes, sum.used, sum.tcp_flags),
+            (0, 0, 0, 0)
+        );
         table.flush(&lock);
         Ok(())
     }

@@ -22,6 +22,41 @@ pub(crate) struct SwFlowActions {
     pub(crate) orig_len: usize,
     /// What is done, in order.
     pub(crate) list: ActionList,
+    /// The packet's hash has to be calculated before the actions run: they show
+    /// it to userspace, or change what it is over and do something with the
+    /// packet then that shows it. C calculates it for every packet.
+    pub(crate) needs_hash: bool,
+}
+
+impl SwFlowActions {
+    /// Actions made from a netlink attribute of `orig_len` bytes.
+    pub(crate) fn new(orig_len: usize, list: ActionList) -> Self {
+        let shows_hash = any_action(&list, &|action| {
+            matches!(action, Action::Userspace(_) | Action::Hash { .. })
+        });
+        let recirculates = any_action(&list, &|action| matches!(action, Action::Recirc(_)));
+        let changes_headers = any_action(&list, &|action| {
+            matches!(
+                action,
+                Action::PushVlan { .. } | Action::PopVlan | Action::PushEth { .. } | Action::PopEth
+            )
+        });
+        Self {
+            orig_len,
+            list,
+            needs_hash: shows_hash || (recirculates && changes_headers),
+        }
+    }
+}
+
+/// Whether an action of the list, or of one nested in it, is like this. Lists
+/// are nested no deeper than the check of the netlink form permits.
+fn any_action(list: &[Action], is_like: &dyn Fn(&Action) -> bool) -> bool {
+    list.iter().any(|action| match action {
+        Action::Sample(sample) => any_action(&sample.actions, is_like),
+        Action::Clone(clone) => any_action(&clone.actions, is_like),
+        action => is_like(action),
+    })
 }
 
 /// A list of actions, at the top or nested.

@@ -232,7 +232,7 @@ pub(crate) fn ovs_dp_process_packet<'g>(
     exec: &mut Execution<'g>,
     dp: &'g Datapath,
     in_port: &'g Vport,
-    skb: SkBuff,
+    mut skb: SkBuff,
     key: &mut SwFlowKey,
 ) {
     let ctx = exec.ctx();
@@ -245,6 +245,9 @@ pub(crate) fn ovs_dp_process_packet<'g>(
             let tcp_flags = u16::from_ne_bytes(key.tcp_flags.to_bytes());
             flow.stats.update(ctx, len as u64, tcp_flags);
             if let Some(actions) = flow.actions(ctx.rcu()) {
+                if actions.needs_hash {
+                    skb.hash();
+                }
                 if let Err(e) = ovs_execute_actions(exec, dp, in_port, skb, actions, key) {
                     execution_error(dp, ctx, e);
                 }
@@ -275,6 +278,8 @@ fn miss<'g>(
     mut skb: SkBuff,
     key: &SwFlowKey,
 ) {
+    // Userspace is told the hash.
+    skb.hash();
     let cb = *skb.cb::<OvsSkbCb>();
     let portid = if cb.upcall_pid != 0 {
         cb.upcall_pid

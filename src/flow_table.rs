@@ -222,11 +222,8 @@ impl FlowTable {
         let rcu = RcuRead::from(&guard);
         self.masks.get(rcu).iter().find_map(|mask| {
             let hash = mask.hash(&self.seeds, key);
-            let found = self
-                .flows
-                .find(hash, rcu, |flow| mask.matches(key, flow))?;
-            self.flows
-                .find_arc(hash, |flow| core::ptr::eq(flow, found))
+            let found = self.flows.find(hash, rcu, |flow| mask.matches(key, flow))?;
+            self.flows.find_arc(hash, |flow| core::ptr::eq(flow, found))
         })
     }
 

@@ -33,8 +33,8 @@ use self::{
 
 mod actions;
 mod datapath;
-mod drop;
 mod dp_notify;
+mod drop;
 mod flow;
 mod flow_netlink;
 mod flow_table;

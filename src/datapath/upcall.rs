@@ -223,9 +223,18 @@ fn send_packet(
         &ifindex.to_ne_bytes(),
     )?;
 
-    ovs_nla_put_key(key, key, attr(uapi::ovs_packet_attr_OVS_PACKET_ATTR_KEY), false, &mut *msg)?;
+    ovs_nla_put_key(
+        key,
+        key,
+        attr(uapi::ovs_packet_attr_OVS_PACKET_ATTR_KEY),
+        false,
+        &mut *msg,
+    )?;
     if let Some(userdata) = info.userdata {
-        msg.put(attr(uapi::ovs_packet_attr_OVS_PACKET_ATTR_USERDATA), userdata)?;
+        msg.put(
+            attr(uapi::ovs_packet_attr_OVS_PACKET_ATTR_USERDATA),
+            userdata,
+        )?;
     }
     if let Some(actions) = info.actions {
         let nest = msg.nest_start(attr(uapi::ovs_packet_attr_OVS_PACKET_ATTR_ACTIONS))?;
@@ -239,8 +248,11 @@ fn send_packet(
             .map_err(|_| ENOBUFS)?;
     }
     if skb_len < skb.len() {
-        msg.put_u32(attr(uapi::ovs_packet_attr_OVS_PACKET_ATTR_LEN), skb.len() as u32)
-            .map_err(|_| ENOBUFS)?;
+        msg.put_u32(
+            attr(uapi::ovs_packet_attr_OVS_PACKET_ATTR_LEN),
+            skb.len() as u32,
+        )
+        .map_err(|_| ENOBUFS)?;
     }
     let mut hash = u64::from(skb.hash_raw());
     if skb.sw_hash() {

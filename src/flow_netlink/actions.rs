@@ -395,8 +395,8 @@ pub(crate) fn ovs_nla_copy_actions(
         vlan_tci: key.vlan.tci.get(),
         depth: 0,
     };
-    Ok(SwFlowActions {
-        orig_len: attr.len(),
-        list: copier.copy_actions(attr.nested())?.list,
-    })
+    Ok(SwFlowActions::new(
+        attr.len(),
+        copier.copy_actions(attr.nested())?.list,
+    ))
 }

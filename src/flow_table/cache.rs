@@ -70,7 +70,8 @@ impl MaskCache {
 
     /// Whether so many flows want a larger cache.
     pub(crate) fn is_small_for(&self, flows: usize) -> bool {
-        self.size != 0 && flows > self.sets.len().saturating_mul(WAYS / 2)
+        self.size != 0
+            && flows > self.sets.len().saturating_mul(WAYS / 2)
             && self.sets.len() < MAX_SETS
     }
 

@@ -162,7 +162,7 @@ impl MsgBuf<'_> {
 
     /// Appends the first `len` bytes of a packet: copied if they fit, otherwise
     /// `hlen` of them copied and the rest as references to its pages. `hlen` is
-    /// at least what [`SkBuff::zerocopy_headlen`] says.
+    /// at least what [`SkBuff::zerocopy_headlen`] says, unless that is above `len`.
     ///
     /// Fails with `EINVAL` if the packet is not so long or `hlen` is too small,
     /// `EMSGSIZE` if what is copied does not fit, `EFAULT` if the CPU cannot
@@ -171,7 +171,7 @@ impl MsgBuf<'_> {
     ///
     /// C: `skb_zerocopy()`.
     pub fn append_skb(&mut self, from: &mut SkBuff, len: usize, hlen: usize) -> Result {
-        if len > from.len() || hlen < from.zerocopy_headlen() {
+        if len > from.len() || hlen < from.zerocopy_headlen().min(len) {
             return Err(EINVAL);
         }
         if len == 0 {
