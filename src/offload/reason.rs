@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Why a flow cannot be given to hardware: each refusal has its own reason.
+
+/// Defines the reasons and their texts. Codes count from 1 in the order of the
+/// list; new ones go to the end, as userspace sees the codes.
+macro_rules! reasons {
+    ($($(#[$meta:meta])* $name:ident = $text:literal,)*) => {
+        /// Why a flow's translation was refused.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[repr(u8)]
+        pub(crate) enum Reason {
+            /// Never used: codes count from 1.
+            #[doc(hidden)]
+            Zero = 0,
+            $($(#[$meta])* #[doc = $text] $name,)*
+        }
+
+        impl Reason {
+            const ALL: &'static [Reason] = &[$(Reason::$name,)*];
+
+            /// The reason as text.
+            pub(crate) fn as_str(self) -> &'static str {
+                match self {
+                    Reason::Zero => "no reason",
+                    $(Reason::$name => $text,)*
+                }
+            }
+
+            /// The reason with this code, which counts from 1.
+            pub(crate) fn from_code(code: u8) -> Option<Self> {
+                Self::ALL.get(usize::from(code.checked_sub(1)?)).copied()
+            }
+        }
+    };
+}
+
+reasons! {
+    NoMemory = "out of memory",
+    NoInPort = "match on no input port, or on one that is gone",
+    InPortInternal = "input port is an internal port",
+    MatchInPort = "match on a part of the input port number",
+    MatchRecircId = "match on a part of the recirculation id",
+    MatchPriority = "match on skb_priority",
+    MatchSkbMark = "match on skb_mark",
+    MatchDpHash = "match on dp_hash",
+    MatchLayer3 = "match on a packet without Ethernet header",
+    MatchAnyEthType = "match on any Ethernet type",
+    Match8022 = "match on an 802.2 frame",
+    MatchVlanType = "match on any VLAN type",
+    MatchVlanTruncated = "match on more VLAN tags than two, or on a truncated one",
+    MatchArpFields = "match on a part of the ARP operation",
+    MatchFragment = "match on a part of the fragment type",
+    MatchIpv6Fragment = "match on IPv6 fragments",
+    MatchPortsOfFragments = "match on ports whether or not packets are fragments",
+    MatchIpv6Label = "match on the IPv6 flow label",
+    MatchIpv6ExtHdrs = "match on IPv6 extension headers",
+    MatchTcpFlags = "match on reserved TCP flags",
+    MatchNd = "match on neighbour discovery fields",
+    MatchOther = "match on a field that hardware has no key for",
+    ActionUserspace = "action userspace",
+    ActionSample = "action sample",
+    ActionClone = "action clone with changes that end with it",
+    ActionTrunc = "action trunc",
+    ActionHash = "action hash",
+    ActionPushEth = "action push_eth",
+    ActionPopEth = "action pop_eth",
+    ActionRecircNotLast = "action recirc that others follow",
+    ActionSetPriority = "action set of skb_priority",
+    ActionSetSkbMark = "action set of skb_mark",
+    ActionSetSctp = "action set of SCTP ports",
+    ActionSetEcn = "action set of ECN bits",
+    ActionSetIpv6Label = "action set of the IPv6 flow label",
+    RewriteAnyProtocol = "rewrite of IP addresses of any protocol",
+    RewriteFragments = "rewrite of addresses or ports of fragments",
+    RewriteAfterOutput = "rewrite after a rewrite and an output",
+    VlanPopUntagged = "pop of a VLAN tag that the packet does not have",
+    VlanPopTwicePush = "pop of two VLAN tags with a push",
+    OutputGone = "output to a port that does not exist",
+    OutputInternal = "output to an internal port",
+    OutputToInPort = "output to the input port",
+    TooManyActions = "more actions than drivers take",
+}
+
+impl Reason {
+    /// The reason's code, from 1.
+    pub(crate) fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+impl From<kernel::error::Error> for Reason {
+    /// For errors of building a rule.
+    fn from(err: kernel::error::Error) -> Self {
+        if err == kernel::error::code::E2BIG {
+            Reason::TooManyActions
+        } else {
+            Reason::NoMemory
+        }
+    }
+}
+
+impl From<kernel::alloc::AllocError> for Reason {
+    fn from(_: kernel::alloc::AllocError) -> Self {
+        Reason::NoMemory
+    }
+}

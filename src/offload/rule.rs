@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Flows as rules for drivers: what packets have to be like.
+//!
+//! A rule may match fewer packets than its flow does, as what misses goes to
+//! software; it never matches others. So each field that a mask has is either
+//! put into the rule or refuses it: fields are taken out of a copy of the mask
+//! as they are dealt with, and what is left at the end is refused.
+
+use kernel::prelude::*;
+
+use zerocopy::{
+    network_endian::{
+        U16 as Be16,
+        U32 as Be32, //
+    },
+    FromZeros, //
+};
+
+use kernel_ext::{
+    net::{
+        flow_offload::{
+            AddrType,
+            FlowRule,
+            FLOW_DIS_FIRST_FRAG,
+            FLOW_DIS_IS_FRAGMENT, //
+        },
+        netdevice::NetDeviceRef, //
+    },
+    sync::rcu::RcuArc, //
+};
+
+use super::{
+    action::{
+        put_actions,
+        Outputs, //
+    },
+    reason::Reason, //
+};
+use crate::{
+    actions::{
+        Action,
+        SwFlowActions, //
+    },
+    datapath::Datapath,
+    flow::{
+        key::{
+            SwFlowKey,
+            VlanHead,
+            MAC_PROTO_ETHERNET, //
+        },
+        SwFlow, //
+    },
+    flow_netlink::uapi::*,
+    vport::Vport, //
+};
+
+/// `OVS_FRAG_TYPE_FIRST`.
+const OVS_FRAG_TYPE_FIRST: u8 = kernel_ext::uapi::ovs_frag_type_OVS_FRAG_TYPE_FIRST as u8;
+/// `OVS_FRAG_TYPE_NONE`.
+const OVS_FRAG_TYPE_NONE: u8 = kernel_ext::uapi::ovs_frag_type_OVS_FRAG_TYPE_NONE as u8;
+
+/// A flow as a driver takes it.
+pub(crate) struct Translated {
+    /// What to give to the block of the input port.
+    pub(crate) rule: FlowRule,
+    /// The port whose block the rule is for.
+    pub(crate) in_port: RcuArc<Vport>,
+    /// The chain that the rule is in: the flow's recirculation id.
+    pub(crate) chain: u32,
+    /// The chain that the rule goes to at its end, if it recirculates.
+    pub(crate) goto_chain: Option<u32>,
+    /// The numbers of the ports that it sends to. The rule has to go when one
+    /// of them does.
+    pub(crate) out_ports: KVec<u16>,
+}
+
+/// A field's value and mask.
+type Bits<T> = (T, T);
+
+/// A flow's match, and which of its mask's bits are still to be dealt with.
+struct Match<'a> {
+    key: &'a SwFlowKey,
+    mask: &'a SwFlowKey,
+    left: SwFlowKey,
+}
+
+/// Takes a field: its value and mask. It is dealt with then.
+macro_rules! take {
+    ($m:expr, $($field:ident).+) => {{
+        $m.left.$($field).+ = FromZeros::new_zeroed();
+        ($m.key.$($field).+, $m.mask.$($field).+)
+    }};
+}
+
+/// Whether any bit of a mask is set.
+fn any<T: FromZeros + PartialEq>(mask: &T) -> bool {
+    *mask != T::new_zeroed()
+}
+
+impl Match<'_> {
+    /// A field that packets from devices have as zero: `reason` unless zero is
+    /// what it is matched on.
+    fn zero(bits: Bits<u32>, reason: Reason) -> Result<(), Reason> {
+        match bits.0 & bits.1 {
+            0 => Ok(()),
+            _ => Err(reason),
+        }
+    }
+
+    /// What is not in the packet. Returns the input port and the chain.
+    fn metadata(&mut self) -> Result<(u16, u32), Reason> {
+        let in_port = match take!(self, in_port) {
+            (_, 0) | (DP_MAX_PORTS, _) => return Err(Reason::NoInPort),
+            (port, u16::MAX) => port,
+            _ => return Err(Reason::MatchInPort),
+        };
+        let chain = match take!(self, recirc_id) {
+            (chain, u32::MAX) => chain,
+            _ => return Err(Reason::MatchRecircId),
+        };
+        Self::zero(take!(self, priority), Reason::MatchPriority)?;
+        Self::zero(take!(self, skb_mark), Reason::MatchSkbMark)?;
+        Self::zero(take!(self, dp_hash), Reason::MatchDpHash)?;
+
+        take!(self, mac_proto);
+        if self.key.mac_proto() != MAC_PROTO_ETHERNET {
+            return Err(Reason::MatchLayer3);
+        }
+        Ok((in_port, chain))
+    }
+
+    /// A tag's type, id and priority, if the key has it. Its absence is always
+    /// matched on, as packets with it have another key.
+    fn tag(
+        key: VlanHead,
+        mask: VlanHead,
+    ) -> Result<Option<(Bits<Be16>, Bits<u16>, Bits<u8>)>, Reason> {
+        let (tci, tci_mask) = (key.tci.get(), mask.tci.get());
+        if tci_mask & VLAN_CFI_MASK == 0 {
+            // Cannot be: tags are always matched on.
+            return Err(Reason::MatchVlanType);
+        }
+        if tci & VLAN_CFI_MASK == 0 {
+            return Ok(None);
+        }
+        if mask.tpid.get() != 0xffff {
+            return Err(Reason::MatchVlanType);
+        }
+        Ok(Some((
+            (key.tpid, mask.tpid),
+            (tci & 0xfff, tci_mask & 0xfff),
+            ((tci >> 13) as u8, (tci_mask >> 13) as u8),
+        )))
+    }
+
+    /// Ethernet addresses, type and tags. Returns how many tags there are.
+    fn ethernet(&mut self, rule: &mut FlowRule) -> Result<u8, Reason> {
+        let src = take!(self, eth_src);
+        let dst = take!(self, eth_dst);
+        if any(&src.1) || any(&dst.1) {
+            rule.eth_addrs(src, dst);
+        }
+
+        let eth_type = take!(self, eth_type);
+        // Without the type, drivers do not match on the absence of tags.
+        if eth_type.1.get() != 0xffff {
+            return Err(Reason::MatchAnyEthType);
+        }
+        if eth_type.0.get() < ETH_P_802_3_MIN {
+            return Err(Reason::Match8022);
+        }
+        if eth_type_vlan(eth_type.0.get()) {
+            return Err(Reason::MatchVlanTruncated);
+        }
+
+        let (key, mask) = take!(self, vlan);
+        let outer = Self::tag(key, mask)?;
+        let (key, mask) = take!(self, cvlan);
+        let inner = Self::tag(key, mask)?;
+        match (outer, inner) {
+            (None, None) => Ok(0),
+            (Some((tpid, vid, prio)), None) => {
+                rule.vlan(tpid, vid, prio, eth_type);
+                Ok(1)
+            }
+            (Some((tpid, vid, prio)), Some((ctpid, cvid, cprio))) => {
+                rule.vlan(tpid, vid, prio, ctpid);
+                rule.cvlan(ctpid, cvid, cprio, eth_type);
+                Ok(2)
+            }
+            (None, Some(_)) => Err(Reason::MatchVlanTruncated),
+        }
+    }
+
+    /// Which fragments, as flags for the rule.
+    fn fragments(&mut self, ipv6: bool) -> Result<Bits<u32>, Reason> {
+        const BOTH: u32 = FLOW_DIS_IS_FRAGMENT | FLOW_DIS_FIRST_FRAG;
+
+        match take!(self, ip_frag) {
+            (_, 0) => Ok((0, 0)),
+            (OVS_FRAG_TYPE_NONE, 0xff) => Ok((0, FLOW_DIS_IS_FRAGMENT)),
+            (_, 0xff) if ipv6 => Err(Reason::MatchIpv6Fragment),
+            (OVS_FRAG_TYPE_FIRST, 0xff) => Ok((BOTH, BOTH)),
+            (OVS_FRAG_TYPE_LATER, 0xff) => Ok((FLOW_DIS_IS_FRAGMENT, BOTH)),
+            _ => Err(Reason::MatchFragment),
+        }
+    }
+
+    /// IPv4 and IPv6.
+    fn ip(&mut self, rule: &mut FlowRule, ipv6: bool) -> Result<(), Reason> {
+        let flags = self.fragments(ipv6)?;
+        let mut addr_type = AddrType::None;
+        if ipv6 {
+            let src = take!(self, ipv6_src);
+            let dst = take!(self, ipv6_dst);
+            if any(&src.1) || any(&dst.1) {
+                addr_type = AddrType::Ipv6;
+                rule.ipv6_addrs(src, dst);
+            }
+            if take!(self, ipv6_label).1.get() != 0 {
+                return Err(Reason::MatchIpv6Label);
+            }
+            if take!(self, ip_exthdrs).1 != 0 {
+                return Err(Reason::MatchIpv6ExtHdrs);
+            }
+        } else {
+            let src = take!(self, ipv4_src);
+            let dst = take!(self, ipv4_dst);
+            if any(&src.1) || any(&dst.1) {
+                addr_type = AddrType::Ipv4;
+                rule.ipv4_addrs(src, dst);
+            }
+        }
+        if addr_type != AddrType::None || flags.1 != 0 {
+            rule.control(addr_type, flags);
+        }
+
+        let tos = take!(self, ip_tos);
+        let ttl = take!(self, ip_ttl);
+        if tos.1 != 0 || ttl.1 != 0 {
+            rule.ip(tos, ttl);
+        }
+        self.transport(rule, ipv6)
+    }
+
+    /// TCP, UDP, SCTP, ICMP and ICMPv6. That the protocol is matched on where
+    /// there are any such fields has been checked with the flow.
+    fn transport(&mut self, rule: &mut FlowRule, ipv6: bool) -> Result<(), Reason> {
+        let src = take!(self, tp_src);
+        let dst = take!(self, tp_dst);
+        let flags = take!(self, tcp_flags);
+        if !any(&src.1) && !any(&dst.1) && !any(&flags.1) {
+            return Ok(());
+        }
+        // In software a later fragment has ports of zero.
+        if self.mask.ip_frag == 0 {
+            return Err(Reason::MatchPortsOfFragments);
+        }
+
+        match self.key.ip_proto {
+            IPPROTO_TCP => {
+                if any(&src.1) || any(&dst.1) {
+                    rule.ports(src, dst);
+                }
+                Self::tcp_flags(flags, rule)
+            }
+            IPPROTO_UDP | IPPROTO_SCTP if !any(&flags.1) => {
+                rule.ports(src, dst);
+                Ok(())
+            }
+            IPPROTO_ICMP if !ipv6 && !any(&flags.1) => Self::icmp(src, dst, rule),
+            IPPROTO_ICMPV6 if ipv6 && !any(&flags.1) => {
+                let target = take!(self, nd_target).1;
+                let sll = take!(self, nd_sll).1;
+                let tll = take!(self, nd_tll).1;
+                if any(&target) || any(&sll) || any(&tll) {
+                    return Err(Reason::MatchNd);
+                }
+                Self::icmp(src, dst, rule)
+            }
+            _ => Err(Reason::MatchOther),
+        }
+    }
+
+    /// The key has 12 bits of flags. Hardware knows the lower 9.
+    fn tcp_flags((key, mask): Bits<Be16>, rule: &mut FlowRule) -> Result<(), Reason> {
+        const KEY_BITS: u16 = 0x0fff;
+        const HW_BITS: u16 = 0x01ff;
+
+        let (key, mask) = (key.get() & mask.get(), mask.get());
+        // The upper 4 are always zero in packets.
+        if key & !KEY_BITS != 0 || mask & KEY_BITS & !HW_BITS != 0 {
+            return Err(Reason::MatchTcpFlags);
+        }
+        if mask & HW_BITS != 0 {
+            rule.tcp_flags((key.into(), (mask & HW_BITS).into()));
+        }
+        Ok(())
+    }
+
+    /// Type and code, which the key has as 16-bit numbers below 256.
+    fn icmp(ty: Bits<Be16>, code: Bits<Be16>, rule: &mut FlowRule) -> Result<(), Reason> {
+        let low = |(key, mask): Bits<Be16>| {
+            if key.get() & mask.get() > 0xff {
+                return Err(Reason::MatchOther);
+            }
+            Ok((key.get() as u8, mask.get() as u8))
+        };
+        let (ty, code) = (low(ty)?, low(code)?);
+        if ty.1 != 0 || code.1 != 0 {
+            rule.icmp(ty, code);
+        }
+        Ok(())
+    }
+
+    /// ARP and RARP. The operation is kept as an IP protocol is.
+    fn arp(&mut self, rule: &mut FlowRule) -> Result<(), Reason> {
+        let sip: Bits<Be32> = take!(self, ipv4_src);
+        let tip: Bits<Be32> = take!(self, ipv4_dst);
+        let op = take!(self, ip_proto);
+        let sha = take!(self, arp_sha);
+        let tha = take!(self, arp_tha);
+        if !matches!(op.1, 0 | 0xff) || (op.1 != 0 && op.0 == 0) {
+            // Zero stands for all operations above 255, too.
+            return Err(Reason::MatchArpFields);
+        }
+        if any(&sip.1) || any(&tip.1) || op.1 != 0 || any(&sha.1) || any(&tha.1) {
+            rule.arp(sip, tip, op, sha, tha);
+        }
+        Ok(())
+    }
+
+    /// Puts all of the match into the rule. Returns the input port, the chain
+    /// and how many VLAN tags packets have.
+    fn put(&mut self, rule: &mut FlowRule) -> Result<(u16, u32, u8), Reason> {
+        let (in_port, chain) = self.metadata()?;
+        let tags = self.ethernet(rule)?;
+        let eth_type = (self.key.eth_type, self.mask.eth_type);
+        let mut ip_proto = (0, 0);
+        match self.key.eth_type.get() {
+            ETH_P_IP => {
+                ip_proto = take!(self, ip_proto);
+                self.ip(rule, false)?;
+            }
+            ETH_P_IPV6 => {
+                ip_proto = take!(self, ip_proto);
+                self.ip(rule, true)?;
+            }
+            ETH_P_ARP | ETH_P_RARP => self.arp(rule)?,
+            _ => (),
+        }
+        rule.basic(eth_type, ip_proto);
+
+        if self.left.words().iter().any(|&word| word != 0) {
+            return Err(Reason::MatchOther);
+        }
+        Ok((in_port, chain, tags))
+    }
+}
+
+/// A rule of a key, a mask and actions, and where it belongs: the input port,
+/// the chain, and the chain that it goes to.
+pub(crate) struct Rule {
+    pub(crate) rule: FlowRule,
+    pub(crate) in_port: u16,
+    pub(crate) chain: u32,
+    pub(crate) goto_chain: Option<u32>,
+}
+
+/// Makes a rule of a masked key, its mask and its actions. `device` gives the
+/// device of a port that an action sends to.
+pub(crate) fn translate_rule(
+    key: &SwFlowKey,
+    mask: &SwFlowKey,
+    actions: &[Action],
+    device: impl FnMut(u16) -> Result<NetDeviceRef, Reason>,
+) -> Result<Rule, Reason> {
+    let mut rule = FlowRule::new(actions.len())?;
+    let mut m = Match {
+        key,
+        mask,
+        left: *mask,
+    };
+    let (in_port, chain, tags) = m.put(&mut rule)?;
+    let outputs = Outputs { in_port, device };
+    let goto_chain = put_actions(&mut rule, key, mask, tags, actions, outputs)?;
+    Ok(Rule {
+        rule,
+        in_port,
+        chain,
+        goto_chain,
+    })
+}
+
+/// Makes a rule of a flow. May sleep.
+///
+/// Fails with the reason why the flow stays in software.
+pub(crate) fn translate(
+    dp: &RcuArc<Datapath>,
+    flow: &SwFlow,
+    actions: &SwFlowActions,
+) -> Result<Translated, Reason> {
+    let key = flow.key();
+    let mask = *flow.mask().key();
+
+    let mut out_ports = KVec::new();
+    let Rule {
+        rule,
+        in_port,
+        chain,
+        goto_chain,
+    } = translate_rule(&key, &mask, &actions.list, |port_no| {
+        let vport = dp.ports.load(port_no.into()).ok_or(Reason::OutputGone)?;
+        if vport.is_internal() {
+            return Err(Reason::OutputInternal);
+        }
+        out_ports.push(port_no, GFP_KERNEL)?;
+        Ok(vport.dev().hold(GFP_KERNEL))
+    })?;
+
+    let in_port = dp.ports.load(in_port.into()).ok_or(Reason::NoInPort)?;
+    if in_port.is_internal() {
+        return Err(Reason::InPortInternal);
+    }
+    Ok(Translated {
+        rule,
+        in_port,
+        chain,
+        goto_chain,
+        out_ports,
+    })
+}
