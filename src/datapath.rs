@@ -22,7 +22,8 @@ use kernel::prelude::*;
 use kernel_ext::{
     net::{
         namespace::NetHandle,
-        skbuff::SkBuff, //
+        skbuff::SkBuff,
+        tc_skb_ext, //
     },
     percpu::{
         Counter,
@@ -48,6 +49,7 @@ pub(crate) use self::ovs_net::{
 };
 use self::{
     ports::PortMap,
+    state::OvsGuard,
     upcall::UpcallInfo, //
 };
 use crate::{
@@ -141,9 +143,22 @@ impl Datapath {
         self.user_features() & feature != 0
     }
 
-    /// Sets the features.
-    pub(crate) fn set_user_features(&self, features: u32) {
-        self.user_features.store(features, Ordering::Relaxed);
+    /// Sets the features. May sleep.
+    ///
+    /// Every datapath that has `OVS_DP_F_TC_RECIRC_SHARING` counts once in
+    /// traffic control: before a datapath goes, its features have to be set to
+    /// none.
+    pub(crate) fn set_user_features(&self, _lock: &OvsGuard, features: u32) {
+        let old = self.user_features.swap(features, Ordering::Relaxed);
+
+        match (
+            old & uapi::OVS_DP_F_TC_RECIRC_SHARING != 0,
+            features & uapi::OVS_DP_F_TC_RECIRC_SHARING != 0,
+        ) {
+            (false, true) => tc_skb_ext::enable(),
+            (true, false) => tc_skb_ext::disable(),
+            _ => (),
+        }
     }
 
     /// The largest headroom that a port asks for, which internal ports offer.

@@ -24,4 +24,5 @@
 #include <net/genetlink.h>
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
+#include <net/pkt_cls.h>
 #include <net/rtnetlink.h>

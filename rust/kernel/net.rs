@@ -14,6 +14,7 @@ pub mod ratelimit;
 pub mod rtnetlink;
 pub mod rx_handler;
 pub mod skbuff;
+pub mod tc_skb_ext;
 
 /// Whether a message may be logged: all of networking shares one limit of
 /// rate. Logs how many were not, when it allows again.

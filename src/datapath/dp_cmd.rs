@@ -30,6 +30,7 @@ use kernel_ext::{
             NlaPolicy,
             Nlattr, //
         },
+        tc_skb_ext, //
     },
     percpu::nr_cpu_ids,
     sync::rcu::{
@@ -86,11 +87,14 @@ const CMD_GET: u32 = uapi::ovs_datapath_cmd_OVS_DP_CMD_GET;
 const CMD_SET: u32 = uapi::ovs_datapath_cmd_OVS_DP_CMD_SET;
 
 /// The features that userspace can ask for.
-///
-/// C knows `OVS_DP_F_TC_RECIRC_SHARING` too, where the kernel is built with
-/// `CONFIG_NET_TC_SKB_EXT`. It is refused here, as a kernel without that does.
-const USER_FEATURES_KNOWN: u32 =
-    uapi::OVS_DP_F_VPORT_PIDS | uapi::OVS_DP_F_UNALIGNED | uapi::OVS_DP_F_DISPATCH_UPCALL_PER_CPU;
+const USER_FEATURES_KNOWN: u32 = uapi::OVS_DP_F_VPORT_PIDS
+    | uapi::OVS_DP_F_UNALIGNED
+    | uapi::OVS_DP_F_DISPATCH_UPCALL_PER_CPU
+    | if tc_skb_ext::AVAILABLE {
+        uapi::OVS_DP_F_TC_RECIRC_SHARING
+    } else {
+        0
+    };
 
 /// The most entries that userspace can ask of the mask cache: as many as C's
 /// entries of 8 bytes fit into the smallest unit of per-CPU memory.
@@ -240,7 +244,8 @@ fn ovs_dp_reset_user_features(lock: &OvsGuard, info: &GenlInfo<'_>) {
             local.name()
         );
     }
-    dp.set_user_features(0);
+    drop(guard);
+    dp.set_user_features(lock, 0);
 }
 
 /// The netlink ports of an attribute.
@@ -267,7 +272,7 @@ fn parse_portids(ids: Nlattr<'_>) -> Result<RcuArc<DpNlskPids>> {
 ///
 /// C: `ovs_dp_change()`, which leaves the features and the mask cache changed
 /// if the port ids turn out to be invalid.
-fn ovs_dp_change(_lock: &OvsGuard, dp: &Datapath, info: &GenlInfo<'_>) -> Result {
+fn ovs_dp_change(lock: &OvsGuard, dp: &Datapath, info: &GenlInfo<'_>) -> Result {
     let user_features = info
         .attr(USER_FEATURES)
         .and_then(|a| a.get_u32())
@@ -286,7 +291,7 @@ fn ovs_dp_change(_lock: &OvsGuard, dp: &Datapath, info: &GenlInfo<'_>) -> Result
     if let Some(size) = info.attr(MASKS_CACHE_SIZE).and_then(|a| a.get_u32()) {
         dp.table.masks_cache_resize(size)?;
     }
-    dp.set_user_features(user_features);
+    dp.set_user_features(lock, user_features);
     if portids.is_some() {
         dp.upcall_portids.replace(portids);
     }
@@ -319,6 +324,8 @@ impl Doit for DpNew {
 
         ovs_dp_change(&lock, &dp, info)?;
         new_vport(&lock, &parms).map_err(|err| {
+            dp.set_user_features(&lock, 0);
+
             let err = if err == EBUSY { EEXIST } else { err };
 
             // A userspace from before there were features tries to make a

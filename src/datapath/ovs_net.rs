@@ -211,6 +211,7 @@ pub(crate) fn dp_destroy(lock: &OvsGuard, dp: &RcuArc<Datapath>) {
     }
     // Now, and not when the last reference goes: that is in softirq.
     dp.table.flush(lock);
+    dp.set_user_features(lock, 0);
 }
 
 /// Takes a port out of its datapath and deletes it. It may sleep.
