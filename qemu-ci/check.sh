@@ -27,7 +27,7 @@ usage() {
 	cat <<'TXT'
 usage: check.sh [OPTION...] [PIECE...]
 
-  --results DIR   where logs and check.json go (default: check/ in the cache)
+  --results DIR   where logs and check.json go (default: a folder of the cache)
   --skip PIECE    leave a piece out (may be repeated); counts as skipped
   --list          list the pieces
   -h, --help      this text
@@ -37,7 +37,7 @@ N skipped' and fails if anything failed.
 TXT
 }
 
-results=$CACHE/check pieces=() skip=()
+results=$(per_tree check) pieces=() skip=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--results | --skip)

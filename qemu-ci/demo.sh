@@ -11,7 +11,7 @@ usage: demo.sh [OPTION...]
 
   --module FILE.ko   our module (default: build it)
   --results DIR      where the JSON files and kernel logs go
-                     (default: demo/ in the cache)
+                     (default: a folder of the cache)
   --full             also print what each OpenFlow table counted
   -h, --help         this text
 
@@ -20,7 +20,7 @@ clean.
 TXT
 }
 
-module='' results=$CACHE/demo full=()
+module='' results=$(per_tree demo) full=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--module | --results)

@@ -52,6 +52,12 @@ key_of() {
 	done | sha256sum | cut -c1-12
 }
 
+# per_tree NAME: a folder of the cache for this very tree, so that two clones
+# do not get in each other's way.
+per_tree() {
+	printf '%s/%s-%s\n' "$CACHE" "$1" "$(key_of "$TOP")"
+}
+
 # run_logged LOG CMD...: run quietly, with a dot of life every ten seconds;
 # on failure show the end of the log.
 run_logged() {

@@ -33,7 +33,7 @@ done
 need_root
 [ -e "$(stock_dir)/build/.ready" ] || "$TOP/qemu-ci/setup/kernel-stock.sh"
 cd "$TOP"
-BUILD=$CACHE/lint-$(key_of "$TOP")
+BUILD=$(per_tree lint)
 LOG=$CACHE/log
 
 # sources PATTERN...: this tree's files, committed or not.

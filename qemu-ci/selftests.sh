@@ -44,7 +44,7 @@ done
 case $on in stock | uml) ;; *) die "selftests.sh: --on is stock or uml" ;; esac
 need_root
 "$TOP/qemu-ci/setup/all.sh"
-work=$CACHE/selftests-$on
+work=$(per_tree "selftests-$on")
 mkdir -p "$work"
 [ "$on" = stock ] || "$TOP/qemu-ci/kernels/uml.sh" >/dev/null
 if [ -z "$module" ]; then
@@ -62,7 +62,7 @@ module=$(realpath -- "$module")
 
 source=$KSRC/tools/testing/selftests/net/openvswitch
 kernel=$(if [ "$on" = stock ]; then stock_dir; else um_dir uml; fi)
-baseline=$work/c-$(key_of "$source/openvswitch.sh" "$source/ovs-dpctl.py" "$GUESTROOT" \
+baseline=$CACHE/selftests-c-$(key_of "$source/openvswitch.sh" "$source/ovs-dpctl.py" "$GUESTROOT" \
 	"$kernel" "${tests[@]}")
 
 # boot NAME COMMAND...: in a guest with that module.

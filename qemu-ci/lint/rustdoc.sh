@@ -7,7 +7,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 need_root
-build=$CACHE/lint-$(key_of "$TOP")
+build=$(per_tree lint)
 run_logged "$CACHE/log/rustdoc-build.log" "$TOP/qemu-ci/build.sh" --out "$build" modules
 out=$TOP/target/doc
 mkdir -p "$out"
