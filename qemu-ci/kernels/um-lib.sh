@@ -6,35 +6,37 @@
 
 KERNELS=$TOP/qemu-ci/kernels
 
-# um_dir NAME: where kernel NAME (uml or debug) is. It depends on the
-# configuration, the compiler and the tool root, not on how the scripts are
-# worded.
-um_dir() {
+# um_fragments NAME: the files that kernel NAME is configured from.
+um_fragments() {
 	case $1 in
-	uml)
-		printf '%s/uml-%s\n' "$CACHE" \
-			"$(key_of "$KERNELS"/um{,l}.config "${TOOLROOT##*-}")"
-		;;
-	debug)
-		printf '%s/debug-%s\n' "$CACHE" \
-			"$(key_of "$KERNELS/um.config" "$KERNELS/debug.config" "${TOOLROOT##*-}")"
-		;;
-	*)
-		die "no user-mode kernel is called '$1': the names are uml and debug"
-		;;
+	uml | debug) printf '%s\n' "$KERNELS/um.config" "$KERNELS/$1.config" ;;
+	*) die "no user-mode kernel is called '$1': the names are uml and debug" ;;
 	esac
+}
+
+# um_dir NAME: where kernel NAME (uml or debug) is. It depends on the options,
+# the flags and the tool root, not on how scripts and comments are worded.
+um_dir() {
+	local files
+	mapfile -t files < <(um_fragments "$1")
+	[ ${#files[@]} -gt 0 ] || exit 1
+	printf '%s/%s-%s\n' "$CACHE" "$1" \
+		"$(key_of "$(um_merge "${files[@]}" | grep CONFIG_)" "$(um_make_args "$1")" "${TOOLROOT##*-}")"
 }
 
 # um_make_args NAME: the variables that every make of that kernel needs, the
 # makes of modules for it included. KASAN and Rust together need clang. UML
 # compiles Rust as position-independent code and its module loader knows no
 # GOT: without direct access, a module that takes the address of a function of
-# the kernel would not load ("Unknown rela relocation: 9").
+# the kernel would not load ("Unknown rela relocation: 9"). UML uses the large
+# code model, where clang puts all data into sections that UML's linker script
+# does not know; outside of _sdata to _edata and of .bss, lockdep does not see
+# that a lock is static and kmemleak does not look for pointers.
 um_make_args() {
 	printf 'ARCH=um\nKBUILD_BUILD_USER=ovs\nKBUILD_BUILD_HOST=localhost\n'
 	printf 'RUSTFLAGS_MODULE=-Zdirect-access-external-data=yes\n'
 	case $1 in
-	debug) printf 'LLVM=-19\n' ;;
+	debug) printf 'LLVM=-19\nKCFLAGS=-mlarge-data-threshold=2147483647\n' ;;
 	*) printf 'CC=gcc-14\nHOSTCC=gcc-14\n' ;;
 	esac
 }
@@ -80,12 +82,10 @@ um_merge() {
 		END { for (i = 1; i <= NR; i++) print line[i] }'
 }
 
-# um_build NAME FRAGMENT...: make kernel NAME from its fragments, in
-# $(um_dir NAME): build/ is the O= tree for modules, root/ has the installed
+# um_build NAME: make kernel NAME in $(um_dir NAME): build/ is the O= tree for modules, root/ has the installed
 # modules, release their release. An interrupted build goes on where it was.
 um_build() {
-	local name=$1 dir args missing
-	shift
+	local name=$1 dir args missing files
 	dir=$(um_dir "$name")
 	[ -e "$dir/release" ] && return
 	[ -d "$KSRC" ] || "$TOP/qemu-ci/setup/kernel-stock.sh"
@@ -94,7 +94,8 @@ um_build() {
 	mkdir -p "$dir/build"
 	if [ ! -e "$dir/configured" ]; then
 		say "$name kernel: configuration"
-		um_merge "$@" >"$dir/fragment"
+		mapfile -t files < <(um_fragments "$name")
+		um_merge "${files[@]}" >"$dir/fragment"
 		run_logged "$CACHE/log/$name-config.log" in_tools make -C "$KSRC" \
 			O="$dir/build" "${args[@]}" \
 			KCONFIG_ALLCONFIG="$dir/fragment" allnoconfig

@@ -9,5 +9,5 @@
 
 need_root
 [ -d "$TOOLROOT" ] || "$TOP/qemu-ci/setup/toolroot.sh"
-locked uml um_build uml "$KERNELS/um.config" "$KERNELS/uml.config"
+locked uml um_build uml
 um_dir uml
