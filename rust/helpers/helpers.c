@@ -18,6 +18,7 @@
 #endif
 
 #include "bh.c"
+#include "net/ip.c"
 #include "net/namespace.c"
 #include "net/netdevice.c"
 #include "net/skbuff.c"

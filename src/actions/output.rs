@@ -2,10 +2,16 @@
 
 //! Actions that send the packet somewhere.
 
+use kernel::prelude::*;
 use kernel_ext::{
     net::{
         dropreason::DropReason,
-        skbuff::SkBuff, //
+        net_ratelimit,
+        skbuff::{
+            FragmentProtocol,
+            SkBuff,
+            MAX_L2_LEN, //
+        },
     },
     sync::bh::BhRcu,
     uapi, //
@@ -24,8 +30,16 @@ use crate::{
         },
         Datapath, //
     },
+    drop::{
+        OVS_DROP_FRAG_INVALID_PROTO,
+        OVS_DROP_FRAG_L2_TOO_LONG, //
+    },
     flow::{
-        headers::ETH_HLEN,
+        headers::{
+            ETH_HLEN,
+            ETH_P_IP,
+            ETH_P_IPV6, //
+        },
         key::{
             SwFlowKey,
             MAC_PROTO_ETHERNET, //
@@ -69,9 +83,55 @@ pub(super) fn do_output(
 
     if mru == 0 || skb.len() <= mru.wrapping_add(vport.dev().hard_header_len().into()) {
         vport.send(ctx, skb, key.mac_proto());
+    } else if mru <= vport.dev().mtu() as usize {
+        fragment(ctx, dp, vport, skb, key);
     } else {
         skb.free(DropReason::PKT_TOO_BIG);
     }
+}
+
+/// Sends a packet that was reassembled from fragments as fragments that are no
+/// larger than those.
+///
+/// C: `ovs_fragment()`.
+#[cold]
+fn fragment(ctx: BhRcu<'_>, dp: &Datapath, vport: &Vport, skb: SkBuff, key: &SwFlowKey) {
+    if skb.network_offset() > MAX_L2_LEN as isize {
+        if net_ratelimit() {
+            pr_info!("netlink: L2 header too long to fragment\n");
+        }
+        return skb.free(OVS_DROP_FRAG_L2_TOO_LONG);
+    }
+
+    let protocol = match key.eth_type.get() {
+        ETH_P_IP => FragmentProtocol::Ipv4,
+        ETH_P_IPV6 => FragmentProtocol::Ipv6,
+        eth_type => {
+            // C warns of this once, with a backtrace.
+            let mru = skb.cb::<OvsSkbCb>().mru;
+            if net_ratelimit() {
+                pr_warn!(
+                    "Failed fragment ->{}: eth={:04x}, MRU={}, MTU={}.\n",
+                    vport.name(),
+                    eth_type,
+                    mru,
+                    vport.dev().mtu()
+                );
+            }
+            return skb.free(OVS_DROP_FRAG_INVALID_PROTO);
+        }
+    };
+
+    let mru = skb.cb::<OvsSkbCb>().mru;
+    let mac_proto = key.mac_proto();
+    skb.fragment(
+        dp.net().get(),
+        vport.dev(),
+        protocol,
+        mru,
+        ctx.rcu(),
+        &mut |fragment| vport.send(ctx, fragment, mac_proto),
+    );
 }
 
 /// Sends a copy of the packet to userspace, cut to what the last truncation

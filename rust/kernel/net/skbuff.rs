@@ -11,6 +11,7 @@
 mod alloc;
 mod checksum;
 mod data;
+mod fragment;
 mod gso;
 mod hash;
 mod vlan;
@@ -19,6 +20,10 @@ mod xmit;
 pub use self::{
     checksum::ProtoCsum,
     data::Header,
+    fragment::{
+        FragmentProtocol,
+        MAX_L2_LEN, //
+    },
     gso::Segments, //
 };
 
