@@ -211,8 +211,9 @@ compose() {
 	mount --bind "$TOP/qemu-ci/guest" "$(python3 -c 'import virtme, os; print(os.path.dirname(virtme.__file__))')/guest"
 	[ "$accel" = kvm ] || kernel_args=(--disable-kvm)
 	for a in $kopts; do kernel_args+=(--kopt "$a"); done
+	echo $$ >"$WORK/pid"
 	exec setsid timeout -k 5 "$timeout" virtme-run --mods auto --kimg "$vmlinuz" --root "$guest" --rw \
-		"${kernel_args[@]}" --cpus "$smp" --memory "$mem" --disable-monitor \
+		"${kernel_args[@]}" --cpus "$smp" --memory "$mem" --disable-monitor --disable-microvm \
 		--script-sh "exec bash /.boot-script" \
 		--qemu-opts "$@"
 }
@@ -237,9 +238,19 @@ touch "$WORK/console"
 if [ -n "$console" ]; then
 	tail -f "$WORK/console" --pid=$$ >&2 &
 fi
+# stop: the guest is a session of its own, so it must be told.
+stop() {
+	[ ! -s "$WORK/pid" ] || kill "$(cat "$WORK/pid")" 2>/dev/null || true
+	exit 130
+}
+trap stop INT TERM HUP
+
 # QEMU opens what it writes to anew, which would overwrite a regular file from
-# its start: give it pipes.
-{ run 2>&3 3>&- | cat; } 3> >(exec cat >&2) || rc=${PIPESTATUS[0]}
+# its start: give it pipes. In the background, for the shell to hear signals.
+input=0
+[ ! -t 0 ] || exec {input}</dev/null
+(run 2>&3 3>&- | cat) 3> >(exec cat >&2) <&"$input" &
+wait "$!" || rc=$?
 [ "$rc" != 255 ] || rc=125
 if [ ! -s "$results/dmesg.txt" ]; then
 	cp "$WORK/console" "$results/dmesg.txt"

@@ -118,7 +118,8 @@ pulse() {
 "$TOP/qemu-ci/setup/all.sh"
 pulse &
 pulse=$!
-trap 'kill "$pulse" 2>/dev/null' EXIT
+trap end_children EXIT
+trap 'exit 130' INT TERM
 lane "${LANE1[@]}" "${LANE2[@]}" &
 one=$!
 lane "${LANE2[@]}" "${LANE1[@]}" &

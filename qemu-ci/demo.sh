@@ -60,6 +60,8 @@ run_on() {
 	return "$rc"
 }
 
+trap end_children EXIT
+trap 'exit 130' INT TERM
 say "stock kernel $(cat "$(stock_dir)/abi"), Debian's Open vSwitch; the left column is the module"
 run_on c &
 c=$!

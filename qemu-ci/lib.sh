@@ -153,6 +153,24 @@ make_root() {
 	mv "$dir.tmp" "$dir"
 }
 
+# end_children: end what this script has started and what that has started, for
+# a trap at exit: a job in the background does not hear an interrupt.
+end_children() {
+	local p
+	for p in $(tree_of $$); do
+		[ "$p" = $$ ] || kill "$p" 2>/dev/null || true
+	done
+}
+
+# tree_of PID: it and its descendants, the youngest first.
+tree_of() {
+	local c
+	for c in $(cat /proc/"$1"/task/*/children 2>/dev/null); do
+		tree_of "$c"
+	done
+	echo "$1"
+}
+
 # umount_under DIR: nothing stays mounted below DIR.
 umount_under() {
 	local m

@@ -97,6 +97,8 @@ run_on() {
 	esac
 }
 
+trap end_children EXIT
+trap 'exit 130' INT TERM
 pids=()
 if [ -n "$fresh" ] || [ ! -e "$baseline" ]; then
 	run_on c "$baseline" &
