@@ -2,7 +2,10 @@
 
 //! Flows in hardware.
 
+mod action;
 pub(crate) mod block;
+pub(crate) mod reason;
+pub(crate) mod rule;
 
 use kernel_ext::net::flow_offload::HwDelta;
 

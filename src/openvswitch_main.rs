@@ -53,6 +53,15 @@ mod kunit_flow_netlink_actions;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[path = "../kunit/flow_table.rs"]
 mod kunit_flow_table;
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../kunit/offload_action.rs"]
+mod kunit_offload_action;
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../kunit/offload_flow.rs"]
+mod kunit_offload_flow;
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../kunit/offload_rule.rs"]
+mod kunit_offload_rule;
 
 module! {
     type: OvsModule,

@@ -447,19 +447,11 @@ impl<F: FnMut(u16) -> Result<NetDeviceRef, Reason>> Builder<'_, F> {
         Ok(())
     }
 
-    /// Goes through a list, at whose end the packet is done with if `last`.
-    /// Returns the chain that it goes on in.
+    /// Goes through a list: all actions, or a clone's. At its end the packet is
+    /// done with if `last`. Returns the chain that it goes on in.
     fn list(&mut self, actions: &[Action], last: bool, depth: u32) -> Result<Option<u32>, Reason> {
         let depth = depth.checked_sub(1).ok_or(Reason::TooManyActions)?;
-        // What follows the last action that anybody sees is left out.
-        let end = actions
-            .iter()
-            .rposition(|action| is_visible(action, depth))
-            .map_or(0, |i| i.wrapping_add(1));
-        let seen = match last {
-            true => actions.get(..end).unwrap_or(actions),
-            false => actions,
-        };
+        let seen = visible(actions, depth);
 
         for (i, action) in seen.iter().enumerate() {
             let last = last && i.wrapping_add(1) == seen.len();
@@ -478,7 +470,7 @@ impl<F: FnMut(u16) -> Result<NetDeviceRef, Reason>> Builder<'_, F> {
                 }
                 Action::Clone(clone) => {
                     // What a clone changes ends with it.
-                    if !last && !clone.actions.iter().all(is_output) {
+                    if !last && !visible(&clone.actions, depth).iter().all(is_output) {
                         return Err(Reason::ActionClone);
                     }
                     let chain = self.list(&clone.actions, last, depth)?;
@@ -498,6 +490,15 @@ impl<F: FnMut(u16) -> Result<NetDeviceRef, Reason>> Builder<'_, F> {
         }
         Ok(None)
     }
+}
+
+/// The list without what follows the last action that anybody sees.
+fn visible(actions: &[Action], depth: u32) -> &[Action] {
+    let end = actions
+        .iter()
+        .rposition(|action| is_visible(action, depth))
+        .map_or(0, |i| i.wrapping_add(1));
+    actions.get(..end).unwrap_or(actions)
 }
 
 fn is_output(action: &Action) -> bool {

@@ -10,9 +10,6 @@ macro_rules! reasons {
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         #[repr(u8)]
         pub(crate) enum Reason {
-            /// Never used: codes count from 1.
-            #[doc(hidden)]
-            Zero = 0,
             $($(#[$meta])* #[doc = $text] $name,)*
         }
 
@@ -22,7 +19,6 @@ macro_rules! reasons {
             /// The reason as text.
             pub(crate) fn as_str(self) -> &'static str {
                 match self {
-                    Reason::Zero => "no reason",
                     $(Reason::$name => $text,)*
                 }
             }
@@ -85,7 +81,7 @@ reasons! {
 impl Reason {
     /// The reason's code, from 1.
     pub(crate) fn code(self) -> u8 {
-        self as u8
+        (self as u8).wrapping_add(1)
     }
 }
 
