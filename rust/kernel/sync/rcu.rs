@@ -118,6 +118,7 @@ impl<T: Send + Sync + 'static> RcuArc<T> {
             },
             flags,
         )?;
+        LIVE.fetch_add(1, Ordering::Relaxed);
         // INVARIANT: The count of one is this reference.
         Ok(Self::from_inner(
             NonNull::new(KBox::into_raw(inner)).ok_or(AllocError)?,
@@ -229,6 +230,7 @@ impl<T: Send + Sync + 'static> RcuArc<T> {
         // SAFETY: It came from a `KBox`, nothing refers to it any more, and all
         // readers that may have seen it are done.
         drop(unsafe { KBox::from_raw(inner) });
+        LIVE.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -372,15 +374,33 @@ impl<T: Send + Sync + 'static> Drop for RcuSlot<T> {
     }
 }
 
-/// Waits, when it is dropped, until every [`RcuArc`] that went away before is
-/// freed.
+/// How many objects of [`RcuArc`]s there are that have not been freed yet.
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// Waits, when it is dropped, until every [`RcuArc`]'s object is freed.
 ///
-/// As the last field of a module's structure it keeps the module's code in
-/// memory for as long as callbacks need it.
+/// Freeing an object may drop the last reference to another, which then waits
+/// for a grace period of its own; so this waits for as many as it takes. As the
+/// last field of a module's structure it keeps the module's code in memory for
+/// as long as callbacks need it.
 pub struct BarrierOnDrop;
 
 impl Drop for BarrierOnDrop {
     fn drop(&mut self) {
-        rcu::rcu_barrier();
+        let mut left = usize::MAX;
+        loop {
+            rcu::rcu_barrier();
+            let live = LIVE.load(Ordering::Acquire);
+            if live == 0 {
+                return;
+            }
+            if live >= left {
+                // Nothing was freed, so nothing waits: somebody has lost a
+                // reference. That memory is gone, but no code is needed for it.
+                pr_err!("{} objects were not freed\n", live);
+                return;
+            }
+            left = live;
+        }
     }
 }
