@@ -41,7 +41,7 @@ done
 # config NAME: the value of a kernel option of $kdir, without quotes.
 config() {
 	sed -n "s/^CONFIG_$1=\"\\?\\([^\"]*\\)\"\\?$/\\1/p" "$kdir/.config" "$kdir/include/config/auto.conf" 2>/dev/null |
-		head -n 1
+		head -n 1 || true
 }
 
 # kernel_release: what the modules of $kdir are built for.

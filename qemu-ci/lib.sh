@@ -165,6 +165,7 @@ end_children() {
 # tree_of PID: it and its descendants, the youngest first.
 tree_of() {
 	local c
+	# shellcheck disable=SC2013 # they are words
 	for c in $(cat /proc/"$1"/task/*/children 2>/dev/null); do
 		tree_of "$c"
 	done

@@ -67,17 +67,17 @@ baseline=$CACHE/selftests-c-$(key_of "$source/openvswitch.sh" "$source/ovs-dpctl
 
 # boot NAME COMMAND...: in a guest with that module.
 boot() {
-	local name=$1
+	local name=$1 opts=() vars=(KSFT_MACHINE_SLOW=yes)
 	shift
 	if [ "$on" = stock ]; then
+		[ "$name" = c ] || opts=(--module "$module")
 		# perf, for the drop reasons, comes from the tool root.
 		"$TOP/qemu-ci/boot.sh" --timeout 1500 --clean-log --results "$work/$name" \
-			--under "$TOOLROOT" --env KSFT_MACHINE_SLOW=yes \
-			$([ "$name" = c ] || printf -- '--module %q' "$module") -- "$@"
+			--under "$TOOLROOT" "${opts[@]}" -- env "${vars[@]}" "$@"
 	else
+		[ "$name" = c ] || vars+=("MODULE=$module")
 		"$TOP/qemu-ci/kernels/boot-uml.sh" --kernel uml --timeout 600 --check-log \
-			--results "$work/$name" --bind "$(dirname "$module")" -- env KSFT_MACHINE_SLOW=yes \
-			$([ "$name" = c ] || printf 'MODULE=%q' "$module") "$@"
+			--results "$work/$name" --bind "$(dirname "$module")" -- env "${vars[@]}" "$@"
 	fi
 }
 

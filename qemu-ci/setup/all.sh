@@ -8,6 +8,8 @@
 
 need_root
 mkdir -p "$CACHE/log"
+trap end_children EXIT
+trap 'exit 130' INT TERM
 
 # Making the guest root is mostly waiting for the network, and the stock
 # kernel's build tree mostly the processor: make them side by side.
