@@ -57,6 +57,9 @@ pub mod time;
 pub mod workqueue;
 
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../../kunit/flow_offload.rs"]
+mod kunit_flow_offload;
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[path = "../../kunit/genetlink.rs"]
 mod kunit_genetlink;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]

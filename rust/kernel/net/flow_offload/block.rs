@@ -482,7 +482,7 @@ fn replace(
     cls.common.extack = extack.as_mut_ptr();
     cls.command = bindings::flow_cls_command_FLOW_CLS_REPLACE;
     cls.cookie = cookie;
-    cls.rule = rule.rule.as_ptr();
+    cls.rule = rule.as_ptr();
 
     for (done, cb) in callbacks(bound).enumerate() {
         // SAFETY: The block is bound, and all the request points to is valid

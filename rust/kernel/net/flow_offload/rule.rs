@@ -450,6 +450,11 @@ impl FlowRule {
         self.uses(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_ENC_IP);
     }
 
+    /// The C structure, for reading.
+    pub(crate) fn as_ptr(&self) -> *mut bindings::flow_rule {
+        self.rule.as_ptr()
+    }
+
     /// The Ethernet type that the rule matches on, for
     /// `flow_cls_common_offload.protocol`.
     pub(super) fn protocol(&self) -> u16 {

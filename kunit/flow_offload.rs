@@ -1,0 +1,553 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Network devices, receive handlers, and flow rules and blocks against a
+//! driver that records what it is asked for.
+
+use core::{
+    cell::UnsafeCell,
+    ptr::NonNull,
+    sync::atomic::{
+        AtomicI32,
+        AtomicPtr,
+        AtomicU32,
+        AtomicUsize,
+        Ordering::Relaxed, //
+    },
+};
+
+use kernel::{
+    c_str, ffi,
+    prelude::*,
+    str::{
+        CStrExt,
+        CString, //
+    },
+};
+
+use crate::{
+    bindings,
+    net::{
+        namespace::Net,
+        netdevice::{
+            NetDevice,
+            NetDeviceRef, //
+        },
+        rtnetlink::RtnlGuard, //
+    },
+};
+
+/// What the driver was asked for last, and how it is to answer.
+struct Driver {
+    binds: AtomicU32,
+    unbinds: AtomicU32,
+    /// Rules that it has.
+    rules: AtomicI32,
+    /// The errno of the next rule; 0 for success.
+    fail: AtomicI32,
+    cookie: AtomicUsize,
+    prio: AtomicU32,
+    chain: AtomicU32,
+    protocol: AtomicU32,
+    n_actions: AtomicU32,
+    list: UnsafeCell<bindings::list_head>,
+    /// What the text of an error points to.
+    text: AtomicPtr<ffi::c_char>,
+}
+
+// SAFETY: The list is used under the rtnl lock.
+unsafe impl Sync for Driver {}
+
+static DRIVER: Driver = Driver {
+    binds: AtomicU32::new(0),
+    unbinds: AtomicU32::new(0),
+    rules: AtomicI32::new(0),
+    fail: AtomicI32::new(0),
+    cookie: AtomicUsize::new(0),
+    prio: AtomicU32::new(0),
+    chain: AtomicU32::new(0),
+    protocol: AtomicU32::new(0),
+    n_actions: AtomicU32::new(0),
+    list: UnsafeCell::new(bindings::list_head {
+        next: core::ptr::null_mut(),
+        prev: core::ptr::null_mut(),
+    }),
+    text: AtomicPtr::new(core::ptr::null_mut()),
+};
+
+unsafe extern "C" fn driver_cb(
+    ty: bindings::tc_setup_type,
+    data: *mut ffi::c_void,
+    _priv: *mut ffi::c_void,
+) -> ffi::c_int {
+    if ty != bindings::tc_setup_type_TC_SETUP_CLSFLOWER {
+        return EOPNOTSUPP.to_errno();
+    }
+    let cls = data.cast::<bindings::flow_cls_offload>();
+    // SAFETY: The caller passes a valid request.
+    unsafe {
+        match (*cls).command {
+            bindings::flow_cls_command_FLOW_CLS_REPLACE => {
+                let err = DRIVER.fail.swap(0, Relaxed);
+                if err != 0 {
+                    (*(*cls).common.extack)._msg = c_str!("no such luck").as_char_ptr();
+                    return -err;
+                }
+                DRIVER.rules.fetch_add(1, Relaxed);
+                DRIVER.cookie.store((*cls).cookie, Relaxed);
+                DRIVER.prio.store((*cls).common.prio, Relaxed);
+                DRIVER.chain.store((*cls).common.chain_index, Relaxed);
+                DRIVER
+                    .protocol
+                    .store(u32::from(u16::from_be((*cls).common.protocol)), Relaxed);
+                let rule = (*cls).rule;
+                DRIVER.n_actions.store((*rule).action.num_entries, Relaxed);
+            }
+            bindings::flow_cls_command_FLOW_CLS_DESTROY => {
+                DRIVER.rules.fetch_sub(1, Relaxed);
+            }
+            _ => {
+                (*cls).stats.pkts = 3;
+                (*cls).stats.bytes = 180;
+                (*cls).stats.lastused = 77;
+            }
+        }
+    }
+    0
+}
+
+unsafe extern "C" fn setup_tc(
+    dev: *mut bindings::net_device,
+    ty: bindings::tc_setup_type,
+    data: *mut ffi::c_void,
+) -> ffi::c_int {
+    if ty != bindings::tc_setup_type_TC_SETUP_BLOCK {
+        return EOPNOTSUPP.to_errno();
+    }
+    let offload = data.cast::<bindings::flow_block_offload>();
+    let list = DRIVER.list.get();
+    // SAFETY: The caller passes a valid request and holds the rtnl lock.
+    unsafe {
+        match (*offload).command {
+            bindings::flow_block_command_FLOW_BLOCK_BIND => DRIVER.binds.fetch_add(1, Relaxed),
+            _ => DRIVER.unbinds.fetch_add(1, Relaxed),
+        };
+        (*offload).unlocked_driver_cb = true;
+        bindings::flow_block_cb_setup_simple(
+            offload,
+            list,
+            Some(driver_cb),
+            dev.cast(),
+            dev.cast(),
+            true,
+        )
+    }
+}
+
+unsafe extern "C" fn start_xmit(
+    skb: *mut bindings::sk_buff,
+    _dev: *mut bindings::net_device,
+) -> bindings::netdev_tx_t {
+    // SAFETY: C gives the packet away.
+    drop(unsafe { crate::net::skbuff::SkBuff::from_raw(NonNull::new_unchecked(skb)) });
+    bindings::netdev_tx_NETDEV_TX_OK
+}
+
+struct Ops(bindings::net_device_ops);
+// SAFETY: It never changes.
+unsafe impl Sync for Ops {}
+
+static OPS: Ops = {
+    // SAFETY: All-zeroes is valid for the structure.
+    let mut ops: bindings::net_device_ops = unsafe { core::mem::zeroed() };
+    ops.ndo_start_xmit = Some(start_xmit);
+    ops.ndo_setup_tc = Some(setup_tc);
+    Ops(ops)
+};
+
+unsafe extern "C" fn setup(dev: *mut bindings::net_device) {
+    // SAFETY: The device is new.
+    unsafe {
+        bindings::ether_setup(dev);
+        (*dev).netdev_ops = &raw const OPS.0;
+        (*dev).features |= 1 << bindings::NETIF_F_HW_TC_BIT;
+        (*dev).hw_features |= 1 << bindings::NETIF_F_HW_TC_BIT;
+        (*dev).needs_free_netdev = true;
+        bindings::eth_hw_addr_random(dev);
+    }
+}
+
+/// A registered device of the driver.
+struct Device(Option<NetDeviceRef>);
+
+impl Device {
+    fn new(name: &str) -> Result<Self> {
+        let name = CString::try_from_fmt(fmt!("{name}"))?;
+        let guard = RtnlGuard::new();
+        let list = DRIVER.list.get();
+        // SAFETY: The rtnl lock is held; the name is short.
+        unsafe {
+            if (*list).next.is_null() {
+                (*list).next = list;
+                (*list).prev = list;
+            }
+            let dev = bindings::alloc_netdev_mqs(0, name.as_char_ptr(), 1, Some(setup), 1, 1);
+            if dev.is_null() {
+                return Err(ENOMEM);
+            }
+            let err = bindings::register_netdevice(dev);
+            if err != 0 {
+                bindings::free_netdev(dev);
+                return Err(Error::from_errno(err));
+            }
+            drop(guard);
+            Ok(Self(Some(NetDevice::from_raw(dev).hold(GFP_KERNEL))))
+        }
+    }
+
+    fn dev(&self) -> &NetDevice {
+        // PANIC: Only dropping takes it out.
+        match &self.0 {
+            Some(dev) => dev,
+            None => unreachable!(),
+        }
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        let _guard = RtnlGuard::new();
+        if let Some(dev) = self.0.take() {
+            // SAFETY: The device is registered and the rtnl lock is held. The
+            // reference goes before the lock does.
+            unsafe { bindings::unregister_netdevice_queue(dev.as_ptr(), core::ptr::null_mut()) };
+        }
+    }
+}
+
+#[kunit_tests(rust_net_flow_offload)]
+mod tests {
+    use super::*;
+    use crate::{
+        net::{
+            flow_offload::{
+                csum,
+                AddrType,
+                BindError,
+                DriverText,
+                FlowBlock,
+                FlowRule,
+                HwDelta,
+                MangleBase, //
+            },
+            rx_handler::{
+                self,
+                RxHandler,
+                RxResult, //
+            },
+            skbuff::SkBuff, //
+        },
+        sync::{
+            bh::BhRcu,
+            rcu::RcuArc, //
+        },
+    };
+    use kernel::sync::{
+        rcu,
+        Arc, //
+    };
+    use zerocopy::network_endian::{
+        U16 as Be16,
+        U32 as Be32, //
+    };
+
+    const EXACT16: Be16 = Be16::new(0xffff);
+
+    /// The text of a rule.
+    fn text(rule: &FlowRule) -> Result<CString> {
+        CString::try_from_fmt(fmt!("{rule}"))
+    }
+
+    fn same(rule: &FlowRule, want: &str) -> bool {
+        match text(rule) {
+            Ok(text) if text.to_bytes() == want.as_bytes() => true,
+            Ok(text) => {
+                pr_err!("got  {}\n", &*text);
+                pr_err!("want {want}\n");
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    #[test]
+    fn device_fields() -> Result {
+        let device = Device::new("kt%d")?;
+        let dev = device.dev();
+        assert!(dev.name().as_bytes().starts_with(b"kt"));
+        assert_eq!(dev.mtu(), 1500);
+        assert_eq!(dev.hard_header_len(), 14);
+        assert_eq!(dev.type_(), crate::net::netdevice::ARPHRD_ETHER);
+        assert!(!dev.is_up());
+        assert!(!dev.is_running());
+        assert!(dev.carrier_ok());
+        assert!(dev.is_registered());
+        assert!(dev.is_in(Net::init()));
+        assert!(dev.has_hw_tc());
+        assert!(!dev.is_ovs_port());
+
+        let name = dev.name();
+        let found = NetDevice::get_by_name(Net::init(), name.as_cstr()).ok_or(ENODEV)?;
+        assert!(*found == *dev);
+        drop(found);
+        let guard = rcu::read_lock();
+        let by_index = NetDevice::get_by_index(Net::init(), dev.ifindex(), (&guard).into());
+        assert!(by_index.is_some_and(|found| *found == *dev));
+        drop(guard);
+
+        let rtnl = RtnlGuard::new();
+        dev.set_ovs_port(true, rtnl.proof());
+        assert!(dev.is_ovs_port());
+        dev.set_ovs_port(false, rtnl.proof());
+        assert!(!dev.is_ovs_port());
+        Ok(())
+    }
+
+    #[test]
+    fn masters() -> Result {
+        let (lower, upper) = (Device::new("kt%d")?, Device::new("kt%d")?);
+        let guard = RtnlGuard::new();
+        let rtnl = guard.proof();
+        assert!(lower.dev().master_upper_dev(rtnl).is_none());
+        lower.dev().master_upper_dev_link(upper.dev(), rtnl)?;
+        assert!(lower
+            .dev()
+            .master_upper_dev(rtnl)
+            .is_some_and(|dev| *dev == *upper.dev()));
+        let again = upper.dev().master_upper_dev_link(lower.dev(), rtnl);
+        assert_eq!(again, Err(EBUSY));
+        lower.dev().upper_dev_unlink(upper.dev(), rtnl);
+        assert!(lower.dev().master_upper_dev(rtnl).is_none());
+        Ok(())
+    }
+
+    struct Port(u32);
+
+    impl RxHandler for Port {
+        fn handle_frame(_ctx: BhRcu<'_>, _port: &Self, _skb: SkBuff) -> RxResult {
+            RxResult::Consumed
+        }
+    }
+
+    #[test]
+    fn receive_handlers() -> Result {
+        let device = Device::new("kt%d")?;
+        let dev = device.dev();
+        let guard = RtnlGuard::new();
+        let rtnl = guard.proof();
+        assert!(rx_handler::unregister::<Port>(dev, rtnl).is_none());
+        rx_handler::register(dev, RcuArc::new(Port(7), GFP_KERNEL)?, rtnl)?;
+        let again = rx_handler::register(dev, RcuArc::new(Port(8), GFP_KERNEL)?, rtnl);
+        assert_eq!(again, Err(EBUSY));
+
+        let read = rcu::read_lock();
+        let data = rx_handler::data::<Port>(dev, (&read).into()).map(|port| port.0);
+        drop(read);
+        assert_eq!(data, Some(7));
+        let loaded = rx_handler::load::<Port>(dev, rtnl).map(|port| port.0);
+        assert_eq!(loaded, Some(7));
+        let back = rx_handler::unregister::<Port>(dev, rtnl).map(|port| port.0);
+        assert_eq!(back, Some(7));
+        assert!(rx_handler::load::<Port>(dev, rtnl).is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn rules_as_drivers_read_them() -> Result {
+        let device = Device::new("ktr0")?;
+        let mut rule = FlowRule::new(1)?;
+        assert!(same(&rule, "->"));
+
+        rule.control(AddrType::Ipv4, (0, 1));
+        rule.basic((Be16::new(0x0800), EXACT16), (6, 0xff));
+        rule.eth_addrs(
+            ([2, 0, 0, 0, 0, 1], [0xff; 6]),
+            ([2, 0, 0, 0, 0, 2], [0xff, 0, 0, 0, 0, 0]),
+        );
+        rule.vlan(
+            (Be16::new(0x8100), EXACT16),
+            (0x123, 0xfff),
+            (5, 7),
+            (Be16::new(0x0800), EXACT16),
+        );
+        rule.ipv4_addrs(
+            (Be32::new(0x0a00_0001), Be32::new(0xffff_ff00)),
+            (Be32::new(0x0a00_0002), Be32::new(0xffff_ffff)),
+        );
+        rule.ports(
+            (Be16::new(0x1234), Be16::new(0)),
+            (Be16::new(0x0050), EXACT16),
+        );
+        rule.tcp_flags((Be16::new(2), Be16::new(0xfff)));
+        rule.ip((0x20, 0xfc), (64, 0));
+
+        rule.push_mangle(MangleBase::Ip4, 16, [10, 0, 0, 9], [0xff; 4])?;
+        rule.push_csum(csum::IPV4HDR | csum::TCP)?;
+        rule.push_vlan_push(Be16::new(0x88a8), 7, 3)?;
+        rule.push_redirect(device.dev())?;
+        assert_eq!(rule.n_actions(), 4);
+        assert!(same(
+            &rule,
+            "addr_type=2 flags=0x0/0x1 n_proto=0800/ffff ip_proto=06/ff \
+             eth_src=020000000001/ffffffffffff eth_dst=020000000002/ff0000000000 \
+             vlan_tpid=8100/ffff vlan_id=0123/0fff vlan_prio=05/07 vlan_eth_type=0800/ffff \
+             src=0a000001/ffffff00 dst=0a000002/ffffffff tos=20/fc tp_dst=0050/ffff \
+             tcp_flags=0002/0fff \
+             -> mangle(2+16,0a000009/ffffffff) csum(0x9) vlan_push(88a8,vid=7,prio=3) \
+             redirect(ktr0)"
+        ));
+        Ok(())
+    }
+
+    #[test]
+    fn ipv6_rules() -> Result {
+        let mut rule = FlowRule::new(1)?;
+        rule.control(AddrType::Ipv6, (0, 0));
+        rule.basic((Be16::new(0x86dd), EXACT16), (58, 0xff));
+        let mut src = [0; 16];
+        src[0] = 0xfe;
+        src[15] = 1;
+        rule.ipv6_addrs((src, [0xff; 16]), ([0; 16], [0; 16]));
+        rule.icmp((135, 0xff), (0, 0xff));
+        rule.push_drop()?;
+        assert!(same(
+            &rule,
+            "addr_type=3 flags=0x0/0x0 n_proto=86dd/ffff ip_proto=3a/ff \
+             src=fe000000000000000000000000000001/ffffffffffffffffffffffffffffffff \
+             icmp_type=87/ff icmp_code=00/ff -> drop"
+        ));
+        Ok(())
+    }
+
+    #[test]
+    fn every_key_has_a_place() -> Result {
+        let rule = FlowRule::new(1)?;
+        // What mlx5 does: it reads outer keys without asking for them.
+        let mut out = bindings::flow_match_enc_opts::default();
+        // SAFETY: The rule is valid, and `out` is written.
+        unsafe {
+            bindings::flow_rule_match_enc_opts(rule.as_ptr(), &raw mut out);
+            assert_eq!((*out.mask).len, 0);
+            assert_eq!((*out.key).data[254], 0);
+            // A key that cannot be set has a place of zeroes all the same.
+            let mut ct = bindings::flow_match_ct::default();
+            bindings::flow_rule_match_ct(rule.as_ptr(), &raw mut ct);
+            assert_eq!((*ct.mask).ct_labels[3], 0);
+            let mut basic = bindings::flow_match_basic::default();
+            bindings::flow_rule_match_basic(rule.as_ptr(), &raw mut basic);
+            assert_eq!((*basic.mask).n_proto, 0);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn rules_do_not_outgrow_drivers() -> Result {
+        let mut rule = FlowRule::new(1)?;
+        for chain in 0..32 {
+            rule.push_goto(chain)?;
+        }
+        assert_eq!(rule.push_drop(), Err(E2BIG));
+        assert_eq!(rule.n_actions(), 32);
+        // All of them are there after growing.
+        let text = text(&rule)?;
+        assert!(text.to_bytes().starts_with(b"-> goto(0) goto(1) goto(2)"));
+        assert!(text.to_bytes().ends_with(b"goto(30) goto(31)"));
+        Ok(())
+    }
+
+    fn bind(dev: &NetDevice) -> Result<Arc<FlowBlock>, BindError> {
+        let guard = RtnlGuard::new();
+        FlowBlock::bind(dev, guard.proof())
+    }
+
+    fn unbind(block: &FlowBlock, gone: impl FnMut(usize, HwDelta)) {
+        let guard = RtnlGuard::new();
+        block.unbind(guard.proof(), gone);
+    }
+
+    #[test]
+    fn a_block_through_its_life() -> Result {
+        let device = Device::new("kt%d")?;
+        let Ok(block) = bind(device.dev()) else {
+            return Err(EIO);
+        };
+        assert!(block.is_bound());
+        assert!(matches!(bind(device.dev()), Err(BindError::Busy)));
+
+        let mut rule = FlowRule::new(1)?;
+        rule.basic((Be16::new(0x0806), EXACT16), (0, 0));
+        rule.push_drop()?;
+        let mut said = DriverText::new();
+        block.replace(0x1_0000_0001, 1, 5, &rule, &mut said)?;
+        assert_eq!(DRIVER.cookie.load(Relaxed), 0x1_0000_0001);
+        assert_eq!(DRIVER.prio.load(Relaxed), 1);
+        assert_eq!(DRIVER.chain.load(Relaxed), 5);
+        assert_eq!(DRIVER.protocol.load(Relaxed), 0x0806);
+        assert_eq!(DRIVER.n_actions.load(Relaxed), 1);
+        let again = block.replace(0x1_0000_0001, 1, 5, &rule, &mut said);
+        assert_eq!(again, Err(EEXIST));
+
+        // A refusal with its text leaves nothing behind.
+        DRIVER.fail.store(ENOSPC.to_errno().wrapping_neg(), Relaxed);
+        let refused = block.replace(2, 1, 0, &rule, &mut said);
+        assert_eq!(refused, Err(ENOSPC));
+        assert_eq!(said.as_str(), "no such luck");
+        assert_eq!(block.destroy(2).err(), Some(ENOENT));
+        assert_eq!(DRIVER.rules.load(Relaxed), 1);
+
+        let delta = HwDelta {
+            packets: 3,
+            bytes: 180,
+            drops: 0,
+            lastused: 77,
+        };
+        assert_eq!(block.stats(0x1_0000_0001), Ok(delta));
+        block.replace(3, 1, 0, &rule, &mut said)?;
+        assert_eq!(block.destroy(3), Ok(delta));
+        block.replace(4, 1, 0, &rule, &mut said)?;
+        assert_eq!(DRIVER.rules.load(Relaxed), 2);
+
+        let mut gone = 0;
+        unbind(&block, |_, last| {
+            if last == delta {
+                gone += 1;
+            }
+        });
+        assert_eq!(gone, 2);
+        assert_eq!(DRIVER.rules.load(Relaxed), 0);
+        assert!(!block.is_bound());
+        assert_eq!(block.stats(4), Err(ENODEV));
+        assert_eq!(block.replace(5, 1, 0, &rule, &mut said), Err(ENODEV));
+        assert_eq!(DRIVER.binds.load(Relaxed), DRIVER.unbinds.load(Relaxed) + 1);
+
+        // It can be bound again.
+        let Ok(block) = bind(device.dev()) else {
+            return Err(EIO);
+        };
+        unbind(&block, |_, _| ());
+        Ok(())
+    }
+
+    #[test]
+    fn devices_without_offload() -> Result {
+        let lo = NetDevice::get_by_name(Net::init(), c_str!("lo")).ok_or(ENODEV)?;
+        assert!(matches!(bind(&lo), Err(BindError::NoDriver)));
+        let device = Device::new("kt%d")?;
+        // SAFETY: The device is valid; features change under the rtnl lock.
+        unsafe {
+            let _guard = RtnlGuard::new();
+            (*device.dev().as_ptr()).features &= !(1 << bindings::NETIF_F_HW_TC_BIT);
+        }
+        assert!(matches!(bind(device.dev()), Err(BindError::Disabled)));
+        Ok(())
+    }
+}
