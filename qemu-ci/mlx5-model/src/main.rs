@@ -151,6 +151,11 @@ fn open_port(
 fn run(args: &[&str]) -> Result<(), String> {
     let o = options(args)?;
     context(std::fs::create_dir_all(&o.dir), &o.dir)?;
+    // First, so that a second model in the same folder ends here.
+    let control_path = o.dir.join("control.sock");
+    let control = context(listen(&control_path), &control_path)?;
+    let device_path = o.dir.join("device.sock");
+    let device = context(listen(&device_path), &device_path)?;
     let (tx, events) = channel();
     let mut ports = vec![open_port(&o.dir, 0, "uplink".into(), UPLINK, &tx)?];
     for n in 0..o.cfg.vfs {
@@ -169,10 +174,6 @@ fn run(args: &[&str]) -> Result<(), String> {
     let regs = Arc::new(Regs::default());
     let front = Front::new(regs.clone(), tx.clone());
     let mut dev = Device::new(o.cfg, guest.clone(), regs, ports);
-    let control_path = o.dir.join("control.sock");
-    let control = context(listen(&control_path), &control_path)?;
-    let device_path = o.dir.join("device.sock");
-    let device = context(listen(&device_path), &device_path)?;
     thread::spawn(move || control_server(&control, &tx));
     thread::spawn(move || dev.run(&events));
     log::info(format_args!("ready: {}", device_path.display()));
