@@ -351,7 +351,9 @@ impl NetDeviceRef {
     ///
     /// As for [`Self::from_untracked`].
     unsafe fn track(dev: NonNull<bindings::net_device>, gfp: Flags) -> Self {
-        let mut tracker = bindings::netdevice_tracker::default();
+        // SAFETY: It is a pointer or an empty structure, by the kernel's
+        // configuration; null and zeroes are valid for them.
+        let mut tracker: bindings::netdevice_tracker = unsafe { core::mem::zeroed() };
         // SAFETY: The device is valid; the tracker is new. Where the kernel has
         // no reference tracker, this does nothing.
         unsafe {
