@@ -47,6 +47,14 @@ pub(crate) use self::{
     },
 };
 
+/// Calls `log` out of line: what formats a message needs much stack, which the
+/// functions that find errors should not have for each of their messages.
+#[cold]
+#[inline(never)]
+pub(crate) fn log_out_of_line(log: impl FnOnce()) {
+    log();
+}
+
 /// Logs what is wrong with a request, if the request allows logging, limited
 /// to the rate of all of networking's messages.
 ///
@@ -54,7 +62,9 @@ pub(crate) use self::{
 macro_rules! nlerr {
     ($log:expr, $($args:tt)+) => {
         if $log && ::kernel_ext::net::net_ratelimit() {
-            ::kernel::prelude::pr_info!("netlink: {}\n", ::core::format_args!($($args)+));
+            $crate::flow_netlink::log_out_of_line(|| {
+                ::kernel::prelude::pr_info!("netlink: {}\n", ::core::format_args!($($args)+));
+            });
         }
     };
 }

@@ -117,6 +117,9 @@ impl Copied {
 }
 
 /// What is known about the packet as actions change it.
+///
+/// Lists nest, and the functions that call each other for that have frames as
+/// small as they can be: what does not call them is out of line.
 #[derive(Clone, Copy)]
 struct Copier<'a> {
     /// The flow's masked key.
@@ -125,85 +128,141 @@ struct Copier<'a> {
     eth_type: u16,
     /// Outermost VLAN tag, 0 for none. Host byte order.
     vlan_tci: u16,
-    depth: u32,
+    mac_proto: u8,
 }
 
 impl Copier<'_> {
-    /// Copies a list of actions that is nested in another.
-    fn copy_nested(&self, actions: AttrIter<'_>) -> Result<Copied> {
-        let nested = Self {
-            depth: self.depth.saturating_add(1),
-            ..*self
-        };
-        nested.copy_actions(actions)
-    }
-
     /// C: `validate_and_copy_sample()`.
-    fn sample(&self, action: Nlattr<'_>, last: bool) -> Result<(SampleAction, usize)> {
-        let mut probability = None;
-        let mut actions = None;
-        let mut attrs = action.nested();
-        for a in attrs.by_ref() {
-            let seen = match a.ty() {
-                OVS_SAMPLE_ATTR_PROBABILITY => probability.replace(a),
-                OVS_SAMPLE_ATTR_ACTIONS => actions.replace(a),
-                _ => return Err(EINVAL),
-            };
-            if seen.is_some() {
-                return Err(EINVAL);
-            }
-        }
-        if attrs.remaining() != 0 {
-            return Err(EINVAL);
-        }
-
-        let probability = probability.ok_or(EINVAL)?;
-        if probability.len() != size_of::<u32>() {
-            return Err(EINVAL);
-        }
-        let actions = actions.ok_or(EINVAL)?;
-        if !actions.is_empty() && actions.len() < NLA_HDRLEN {
-            return Err(EINVAL);
-        }
-
-        let copied = self.copy_nested(actions.nested())?;
+    #[inline(never)]
+    fn sample(&self, action: Nlattr<'_>, last: bool, depth: u32) -> Result<(Action, usize)> {
+        let (probability, actions) = parse_sample(action)?;
+        let copied = self.copy_actions(actions.nested(), depth.saturating_add(1))?;
         let kernel_len = copied.nested_len(SAMPLE_OVERHEAD)?;
         let sample = SampleAction {
-            probability: probability.get_u32().ok_or(EINVAL)?,
+            probability,
             exec: last || !actions_may_change_flow(actions.nested()),
             actions: copied.list,
         };
-        Ok((sample, kernel_len))
+        Ok((Action::Sample(KBox::new(sample, GFP_KERNEL)?), kernel_len))
     }
 
     /// C: `validate_and_copy_clone()`.
-    fn clone_action(&self, action: Nlattr<'_>, last: bool) -> Result<(CloneAction, usize)> {
+    #[inline(never)]
+    fn clone_action(&self, action: Nlattr<'_>, last: bool, depth: u32) -> Result<(Action, usize)> {
         if !action.is_empty() && action.len() < NLA_HDRLEN {
             return Err(EINVAL);
         }
-        let copied = self.copy_nested(action.nested())?;
+        let copied = self.copy_actions(action.nested(), depth.saturating_add(1))?;
         let kernel_len = copied.nested_len(CLONE_OVERHEAD)?;
         let clone = CloneAction {
             exec: last || !actions_may_change_flow(action.nested()),
             actions: copied.list,
         };
-        Ok((clone, kernel_len))
+        Ok((Action::Clone(KBox::new(clone, GFP_KERNEL)?), kernel_len))
     }
 
-    /// Checks and copies a list of actions.
+    /// Checks and copies a set action.
+    #[inline(never)]
+    fn set(&self, action: Nlattr<'_>, masked: bool) -> Result<(Action, usize)> {
+        let context = SetContext {
+            key: self.key,
+            mac_proto: self.mac_proto,
+            eth_type: self.eth_type,
+        };
+        let (set, len) = context.validate_set(action, masked)?;
+        Ok((Action::Set(KBox::new(set, GFP_KERNEL)?), len))
+    }
+
+    /// Checks and copies an action whose payload is no list and no key. The
+    /// length of the payload has been checked.
+    #[inline(never)]
+    fn plain(&mut self, a: Nlattr<'_>, last: bool) -> Result<Action> {
+        let ethernet = self.mac_proto == MAC_PROTO_ETHERNET;
+        Ok(match a.ty() {
+            OVS_ACTION_ATTR_OUTPUT => {
+                let port = a.get_u32().ok_or(EINVAL)?;
+                if port >= u32::from(DP_MAX_PORTS) {
+                    return Err(EINVAL);
+                }
+                Action::Output(port)
+            }
+
+            OVS_ACTION_ATTR_USERSPACE => Action::Userspace(KBox::new(userspace(a)?, GFP_KERNEL)?),
+
+            OVS_ACTION_ATTR_TRUNC => {
+                let max_len = a.get_u32().ok_or(EINVAL)?;
+                if max_len < ETH_HLEN {
+                    return Err(EINVAL);
+                }
+                Action::Trunc(max_len)
+            }
+
+            OVS_ACTION_ATTR_HASH => {
+                let [alg, basis] = <[u32; 2]>::read_from_bytes(a.payload()).map_err(|_| EINVAL)?;
+                if alg > kernel_ext::uapi::ovs_hash_alg_OVS_HASH_ALG_SYM_L4 {
+                    return Err(EINVAL);
+                }
+                Action::Hash { alg, basis }
+            }
+
+            OVS_ACTION_ATTR_POP_VLAN if ethernet => {
+                self.vlan_tci = 0;
+                Action::PopVlan
+            }
+
+            OVS_ACTION_ATTR_PUSH_VLAN if ethernet => {
+                let vlan = OvsActionPushVlan::ref_from_bytes(a.payload()).map_err(|_| EINVAL)?;
+                if !eth_type_vlan(vlan.vlan_tpid.get()) || vlan.vlan_tci.get() & VLAN_CFI_MASK == 0
+                {
+                    return Err(EINVAL);
+                }
+                self.vlan_tci = vlan.vlan_tci.get();
+                Action::PushVlan {
+                    tpid: vlan.vlan_tpid,
+                    tci: vlan.vlan_tci,
+                }
+            }
+
+            OVS_ACTION_ATTR_RECIRC => Action::Recirc(a.get_u32().ok_or(EINVAL)?),
+
+            // Disallow pushing an Ethernet header if one is already present.
+            OVS_ACTION_ATTR_PUSH_ETH if self.mac_proto == MAC_PROTO_NONE => {
+                self.mac_proto = MAC_PROTO_ETHERNET;
+                let OvsActionPushEth { addresses } =
+                    OvsActionPushEth::ref_from_bytes(a.payload()).map_err(|_| EINVAL)?;
+                Action::PushEth {
+                    src: addresses.eth_src,
+                    dst: addresses.eth_dst,
+                }
+            }
+
+            OVS_ACTION_ATTR_POP_ETH if ethernet && self.vlan_tci & VLAN_CFI_MASK == 0 => {
+                self.mac_proto = MAC_PROTO_NONE;
+                Action::PopEth
+            }
+
+            OVS_ACTION_ATTR_DROP if last => Action::Drop(a.get_u32().ok_or(EINVAL)?),
+
+            _ => return Err(EINVAL),
+        })
+    }
+
+    /// Checks and copies a list of actions, `depth` levels below the outermost.
+    /// Tags and the Ethernet type go on as they are here, but the MAC layer is
+    /// again the key's.
     ///
     /// C: `__ovs_nla_copy_actions()`.
-    fn copy_actions(mut self, mut actions: AttrIter<'_>) -> Result<Copied> {
-        // C takes this from the key even where actions before a nested list
-        // changed it.
-        let mut mac_proto = self.key.mac_proto();
-
+    fn copy_actions(&self, mut actions: AttrIter<'_>, depth: u32) -> Result<Copied> {
+        let mut state = Self {
+            mac_proto: self.key.mac_proto(),
+            ..*self
+        };
         let mut copied = Copied {
             list: ActionList::new(),
             kernel_len: 0,
         };
 
-        if self.depth > OVS_COPY_ACTIONS_MAX_DEPTH {
+        if depth > OVS_COPY_ACTIONS_MAX_DEPTH {
             return Err(EOVERFLOW);
         }
 
@@ -215,120 +274,13 @@ impl Copier<'_> {
                 Some(_) => (),
             }
 
-            let mut payload_len = a.len();
-            let action = match ty {
-                OVS_ACTION_ATTR_OUTPUT => {
-                    let port = a.get_u32().ok_or(EINVAL)?;
-                    if port >= u32::from(DP_MAX_PORTS) {
-                        return Err(EINVAL);
-                    }
-                    Action::Output(port)
-                }
-
-                OVS_ACTION_ATTR_USERSPACE => {
-                    Action::Userspace(KBox::new(userspace(a)?, GFP_KERNEL)?)
-                }
-
-                OVS_ACTION_ATTR_TRUNC => {
-                    let max_len = a.get_u32().ok_or(EINVAL)?;
-                    if max_len < ETH_HLEN {
-                        return Err(EINVAL);
-                    }
-                    Action::Trunc(max_len)
-                }
-
-                OVS_ACTION_ATTR_HASH => {
-                    let &[alg, basis] = <[u32; 2]>::read_from_bytes(a.payload())
-                        .as_ref()
-                        .map_err(|_| EINVAL)?;
-                    if alg > kernel_ext::uapi::ovs_hash_alg_OVS_HASH_ALG_SYM_L4 {
-                        return Err(EINVAL);
-                    }
-                    Action::Hash { alg, basis }
-                }
-
-                OVS_ACTION_ATTR_POP_VLAN => {
-                    if mac_proto != MAC_PROTO_ETHERNET {
-                        return Err(EINVAL);
-                    }
-                    self.vlan_tci = 0;
-                    Action::PopVlan
-                }
-
-                OVS_ACTION_ATTR_PUSH_VLAN => {
-                    if mac_proto != MAC_PROTO_ETHERNET {
-                        return Err(EINVAL);
-                    }
-                    let vlan =
-                        OvsActionPushVlan::ref_from_bytes(a.payload()).map_err(|_| EINVAL)?;
-                    if !eth_type_vlan(vlan.vlan_tpid.get())
-                        || vlan.vlan_tci.get() & VLAN_CFI_MASK == 0
-                    {
-                        return Err(EINVAL);
-                    }
-                    self.vlan_tci = vlan.vlan_tci.get();
-                    Action::PushVlan {
-                        tpid: vlan.vlan_tpid,
-                        tci: vlan.vlan_tci,
-                    }
-                }
-
-                OVS_ACTION_ATTR_RECIRC => Action::Recirc(a.get_u32().ok_or(EINVAL)?),
-
-                OVS_ACTION_ATTR_SET | OVS_ACTION_ATTR_SET_MASKED => {
-                    let context = SetContext {
-                        key: self.key,
-                        mac_proto,
-                        eth_type: self.eth_type,
-                    };
-                    let (set, len) = context.validate_set(a, ty == OVS_ACTION_ATTR_SET_MASKED)?;
-                    payload_len = len;
-                    Action::Set(KBox::new(set, GFP_KERNEL)?)
-                }
-
-                OVS_ACTION_ATTR_SAMPLE => {
-                    let (sample, len) = self.sample(a, actions.is_last(&a))?;
-                    payload_len = len;
-                    Action::Sample(KBox::new(sample, GFP_KERNEL)?)
-                }
-
-                OVS_ACTION_ATTR_CLONE => {
-                    let (clone, len) = self.clone_action(a, actions.is_last(&a))?;
-                    payload_len = len;
-                    Action::Clone(KBox::new(clone, GFP_KERNEL)?)
-                }
-
-                OVS_ACTION_ATTR_PUSH_ETH => {
-                    // Disallow pushing an Ethernet header if one is already
-                    // present.
-                    if mac_proto != MAC_PROTO_NONE {
-                        return Err(EINVAL);
-                    }
-                    mac_proto = MAC_PROTO_ETHERNET;
-                    let OvsActionPushEth { addresses } =
-                        OvsActionPushEth::ref_from_bytes(a.payload()).map_err(|_| EINVAL)?;
-                    Action::PushEth {
-                        src: addresses.eth_src,
-                        dst: addresses.eth_dst,
-                    }
-                }
-
-                OVS_ACTION_ATTR_POP_ETH => {
-                    if mac_proto != MAC_PROTO_ETHERNET || self.vlan_tci & VLAN_CFI_MASK != 0 {
-                        return Err(EINVAL);
-                    }
-                    mac_proto = MAC_PROTO_NONE;
-                    Action::PopEth
-                }
-
-                OVS_ACTION_ATTR_DROP => {
-                    if !actions.is_last(&a) {
-                        return Err(EINVAL);
-                    }
-                    Action::Drop(a.get_u32().ok_or(EINVAL)?)
-                }
-
-                _ => return Err(EINVAL),
+            let last = actions.is_last(&a);
+            let (action, payload_len) = match ty {
+                OVS_ACTION_ATTR_SAMPLE => state.sample(a, last, depth)?,
+                OVS_ACTION_ATTR_CLONE => state.clone_action(a, last, depth)?,
+                OVS_ACTION_ATTR_SET => state.set(a, false)?,
+                OVS_ACTION_ATTR_SET_MASKED => state.set(a, true)?,
+                _ => (state.plain(a, last)?, a.len()),
             };
             copied.push(action, payload_len)?;
         }
@@ -340,9 +292,41 @@ impl Copier<'_> {
     }
 }
 
+/// The probability and the actions of a sample action.
+#[inline(never)]
+fn parse_sample(action: Nlattr<'_>) -> Result<(u32, Nlattr<'_>)> {
+    let mut probability = None;
+    let mut actions = None;
+    let mut attrs = action.nested();
+    for a in attrs.by_ref() {
+        let seen = match a.ty() {
+            OVS_SAMPLE_ATTR_PROBABILITY => probability.replace(a),
+            OVS_SAMPLE_ATTR_ACTIONS => actions.replace(a),
+            _ => return Err(EINVAL),
+        };
+        if seen.is_some() {
+            return Err(EINVAL);
+        }
+    }
+    if attrs.remaining() != 0 {
+        return Err(EINVAL);
+    }
+
+    let probability = probability.ok_or(EINVAL)?;
+    if probability.len() != size_of::<u32>() {
+        return Err(EINVAL);
+    }
+    let actions = actions.ok_or(EINVAL)?;
+    if !actions.is_empty() && actions.len() < NLA_HDRLEN {
+        return Err(EINVAL);
+    }
+    Ok((probability.get_u32().ok_or(EINVAL)?, actions))
+}
+
 /// Checks and copies an action that sends to userspace.
 ///
 /// C: `validate_userspace()`.
+#[inline(never)]
 fn userspace(action: Nlattr<'_>) -> Result<UserspaceAction> {
     const COUNT: usize = OVS_USERSPACE_ATTR_COUNT as usize;
     static POLICY: [NlaPolicy; COUNT] = {
@@ -393,10 +377,10 @@ pub(crate) fn ovs_nla_copy_actions(
         key,
         eth_type: key.eth_type.get(),
         vlan_tci: key.vlan.tci.get(),
-        depth: 0,
+        mac_proto: key.mac_proto(),
     };
     Ok(SwFlowActions::new(
         attr.len(),
-        copier.copy_actions(attr.nested())?.list,
+        copier.copy_actions(attr.nested(), 0)?.list,
     ))
 }

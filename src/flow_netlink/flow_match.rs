@@ -187,35 +187,38 @@ fn match_validate(
     Ok(())
 }
 
-/// Parses a key. Its attributes stay in `a`, with those present marked that
-/// were not VLAN tags.
-fn parse_key<'a>(attr: Nlattr<'a>, a: &mut KeyAttrs<'a>, log: bool) -> Result<SwFlowKey> {
-    let mut key = SwFlowKey::zeroed();
+/// Parses a key into `key`, which is zeroes. Its attributes stay in `a`; those
+/// present are then those that were not VLAN tags.
+fn parse_key<'a>(attr: Nlattr<'a>, key: &mut SwFlowKey, a: &mut KeyAttrs<'a>, log: bool) -> Result {
     a.parse(attr.nested(), Part::Key, log)?;
-    parse_vlan_from_nlattrs(&mut key, None, a, log)?;
-    ovs_key_from_nlattrs(&mut key, None, a.clone(), log)?;
-    Ok(key)
+    parse_vlan_from_nlattrs(key, None, a, log)?;
+    let present = a.present();
+    ovs_key_from_nlattrs(key, None, a, log)?;
+    a.set_present(present);
+    Ok(())
 }
 
-/// Parses the mask of `key`. `a` is what [`parse_key`] left, and is then the
-/// mask's.
+/// Parses the mask of `key` into `mask`, which is zeroes. `a` is what
+/// [`parse_key`] left, and is then the mask's.
 fn parse_mask<'a>(
     attr: Nlattr<'a>,
     key: &SwFlowKey,
+    mask: &mut SwFlowKey,
     a: &mut KeyAttrs<'a>,
     log: bool,
-) -> Result<SwFlowKey> {
-    let mut mask = SwFlowKey::zeroed();
-    a.clear_present();
+) -> Result {
+    a.set_present(0);
     a.parse(attr.nested(), Part::Mask, log)?;
 
     // Always match on tci.
     mask.vlan.tci = Be16::new(0xffff);
     mask.cvlan.tci = Be16::new(0xffff);
 
-    parse_vlan_from_nlattrs(&mut mask, Some(key), a, log)?;
-    ovs_key_from_nlattrs(&mut mask, Some(key), a.clone(), log)?;
-    Ok(mask)
+    parse_vlan_from_nlattrs(mask, Some(key), a, log)?;
+    let present = a.present();
+    ovs_key_from_nlattrs(mask, Some(key), a, log)?;
+    a.set_present(present);
+    Ok(())
 }
 
 /// Parses a key without a mask, as commands do that only look a flow up.
@@ -223,9 +226,11 @@ fn parse_mask<'a>(
 /// Fails with `EINVAL` if the attributes are wrong.
 ///
 /// C: `ovs_nla_get_match()` where `match->mask` is null.
+#[inline(never)]
 pub(crate) fn ovs_nla_get_key(nla_key: Nlattr<'_>, log: bool) -> Result<SwFlowKey> {
+    let mut key = SwFlowKey::zeroed();
     let mut a = KeyAttrs::new();
-    let key = parse_key(nla_key, &mut a, log)?;
+    parse_key(nla_key, &mut key, &mut a, log)?;
     match_validate(&key, None, a.present(), 0, log)?;
     Ok(key)
 }
@@ -237,17 +242,34 @@ pub(crate) fn ovs_nla_get_key(nla_key: Nlattr<'_>, log: bool) -> Result<SwFlowKe
 /// Fails with `EINVAL` if the attributes are wrong, and with `ENOMEM`.
 ///
 /// C: `ovs_nla_get_match()`.
+#[inline(never)]
 pub(crate) fn ovs_nla_get_match(
     nla_key: Nlattr<'_>,
     nla_mask: Option<Nlattr<'_>>,
     log: bool,
 ) -> Result<SwFlowMatch> {
+    let mut m = SwFlowMatch {
+        key: SwFlowKey::zeroed(),
+        mask: SwFlowKey::zeroed(),
+    };
+    get_match_into(&mut m, nla_key, nla_mask, log)?;
+    Ok(m)
+}
+
+/// Fills `m`, which is zeroes, as [`ovs_nla_get_match`] does.
+#[inline(never)]
+fn get_match_into(
+    m: &mut SwFlowMatch,
+    nla_key: Nlattr<'_>,
+    nla_mask: Option<Nlattr<'_>>,
+    log: bool,
+) -> Result {
     // An exact mask is what the key's attributes with all payloads set to ones
     // make. Fields that the key has no attribute for, and padding, stay zero.
     let mut newmask = KVec::new();
 
     let mut a = KeyAttrs::new();
-    let key = parse_key(nla_key, &mut a, log)?;
+    parse_key(nla_key, &mut m.key, &mut a, log)?;
     let key_attrs = a.present();
 
     let nla_mask = match nla_mask {
@@ -258,8 +280,7 @@ pub(crate) fn ovs_nla_get_match(
             Nlattr::new(nla_key.raw_type(), &newmask)
         }
     };
-    let mask = parse_mask(nla_mask, &key, &mut a, log)?;
+    parse_mask(nla_mask, &m.key, &mut m.mask, &mut a, log)?;
 
-    match_validate(&key, Some(&mask), key_attrs, a.present(), log)?;
-    Ok(SwFlowMatch { key, mask })
+    match_validate(&m.key, Some(&m.mask), key_attrs, a.present(), log)
 }

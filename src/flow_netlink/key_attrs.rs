@@ -109,14 +109,15 @@ pub(super) const fn bit(ty: u16) -> u64 {
 /// C: `u64 *attrsp` with `const struct nlattr *a[]`. As there, an attribute
 /// stays in the table when its bit is cleared, and a mask's table begins as
 /// the key's.
-#[derive(Clone)]
 pub(super) struct KeyAttrs<'a> {
     present: u64,
-    table: [Option<Nlattr<'a>>; OVS_KEY_ATTR_COUNT as usize],
+    /// Payloads.
+    table: [Option<&'a [u8]>; OVS_KEY_ATTR_COUNT as usize],
 }
 
 impl<'a> KeyAttrs<'a> {
     /// No attributes.
+    #[inline]
     pub(super) fn new() -> Self {
         Self {
             present: 0,
@@ -124,9 +125,10 @@ impl<'a> KeyAttrs<'a> {
         }
     }
 
-    /// Forgets which attributes are present, but not the attributes.
-    pub(super) fn clear_present(&mut self) {
-        self.present = 0;
+    /// Says which attributes are present: none, or those that were at a time
+    /// before.
+    pub(super) fn set_present(&mut self, present: u64) {
+        self.present = present;
     }
 
     /// A bit for each type that is present.
@@ -151,7 +153,8 @@ impl<'a> KeyAttrs<'a> {
     /// present now.
     #[inline]
     pub(super) fn last(&self, ty: u16) -> Option<Nlattr<'a>> {
-        self.table.get(usize::from(ty)).copied().flatten()
+        let payload = self.table.get(usize::from(ty)).copied().flatten()?;
+        Some(Nlattr::new(ty, payload))
     }
 
     /// As [`Self::last`], for a 16-bit value in network byte order.
@@ -230,7 +233,7 @@ impl<'a> KeyAttrs<'a> {
             if part == Part::Key || attr.payload().iter().any(|&byte| byte != 0) {
                 self.present |= bit(ty);
                 if let Some(entry) = self.table.get_mut(usize::from(ty)) {
-                    *entry = Some(attr);
+                    *entry = Some(attr.payload());
                 }
             }
         }

@@ -227,13 +227,13 @@ fn transport_from_nlattrs(target: &mut SwFlowKey, a: &mut KeyAttrs<'_>) {
 }
 
 /// Fills `target` from attributes whose VLAN tags have been taken. `target` is
-/// a key, or the mask of the key that `mask_of` is.
+/// a key, or the mask of the key that `mask_of` is. Leaves no attribute present.
 ///
 /// C: `ovs_key_from_nlattrs()`.
 pub(super) fn ovs_key_from_nlattrs(
     target: &mut SwFlowKey,
     mask_of: Option<&SwFlowKey>,
-    mut a: KeyAttrs<'_>,
+    a: &mut KeyAttrs<'_>,
     log: bool,
 ) -> Result {
     let part = match mask_of {
@@ -241,7 +241,7 @@ pub(super) fn ovs_key_from_nlattrs(
         Some(_) => Part::Mask,
     };
 
-    metadata_from_nlattrs(target, &mut a, part, log)?;
+    metadata_from_nlattrs(target, a, part, log)?;
 
     if let Some(eth) = a.take_as::<OvsKeyEthernet>(OVS_KEY_ATTR_ETHERNET) {
         target.eth_src = eth.eth_src;
@@ -255,7 +255,7 @@ pub(super) fn ovs_key_from_nlattrs(
         }
 
         if a.has(OVS_KEY_ATTR_ETHERTYPE) {
-            parse_eth_type_from_nlattrs(target, &mut a, part, log)?;
+            parse_eth_type_from_nlattrs(target, a, part, log)?;
         } else if part == Part::Key {
             target.eth_type = Be16::new(ETH_P_802_2);
         }
@@ -264,8 +264,8 @@ pub(super) fn ovs_key_from_nlattrs(
         return Err(EINVAL);
     }
 
-    network_from_nlattrs(target, &mut a, part, log)?;
-    transport_from_nlattrs(target, &mut a);
+    network_from_nlattrs(target, a, part, log)?;
+    transport_from_nlattrs(target, a);
 
     if a.present() != 0 {
         nlerr!(log, "Unknown key attributes {:x}", a.present());
