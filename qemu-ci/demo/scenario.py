@@ -201,7 +201,7 @@ def openflow(title: str, flows: list[str], jobs: dict[str, tuple[str, str, int]]
 def rules() -> None:
     openflow(
         "OpenFlow drop",
-        ["priority=10,icmp,nw_dst=10.1.0.3,actions=drop", "priority=1,actions=NORMAL"],
+        ["priority=10,icmp,nw_dst=10.1.0.3,actions=drop", "priority=5,icmp,actions=NORMAL"],
         {"1->3 dropped": ("ns1", "10.1.0.3", 3), "1->2": ("ns1", "10.1.0.2", 5)},
     )
     sh(
@@ -266,7 +266,7 @@ def rules() -> None:
 
 def counters() -> None:
     """A known number of packets, and every counter that they move."""
-    of("in_port=1,actions=output:2", "in_port=2,actions=output:1")
+    of("in_port=1,icmp,actions=output:2", "in_port=2,icmp,actions=output:1")
     time.sleep(0.5)
     sh("ovs-appctl", "revalidator/purge")
     before = net.dp_stats()
