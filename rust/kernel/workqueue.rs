@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A work item in a `static`.
+//! Work items in a `static`.
 //!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
+
+pub mod delayed;
 
 use core::{
     pin::Pin,

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A delayed work item in a `static`.
+
+use core::{
+    pin::Pin,
+    sync::atomic::{
+        AtomicBool,
+        Ordering, //
+    },
+};
+
+use kernel::{
+    ffi,
+    prelude::*,
+    str::CStrExt,
+    sync::LockClassKey,
+    types::Opaque, //
+};
+
+use crate::bindings;
+
+/// A function to be run in process context some time from now, once for any
+/// number of requests that come before it begins.
+///
+/// # Invariants
+///
+/// `work` is initialised while `ready` is set, and never moves.
+pub struct StaticDelayedWork {
+    work: Opaque<bindings::delayed_work>,
+    ready: AtomicBool,
+    func: fn(),
+    name: &'static CStr,
+    keys: [Pin<&'static LockClassKey>; 2],
+}
+
+// SAFETY: Work items may be queued from any thread.
+unsafe impl Sync for StaticDelayedWork {}
+
+impl StaticDelayedWork {
+    /// A work item that cannot be queued yet. The keys are those of the item
+    /// and of its timer.
+    pub const fn new(
+        func: fn(),
+        name: &'static CStr,
+        keys: [Pin<&'static LockClassKey>; 2],
+    ) -> Self {
+        Self {
+            work: Opaque::uninit(),
+            ready: AtomicBool::new(false),
+            func,
+            name,
+            keys,
+        }
+    }
+
+    /// Makes the work item ready to be queued, for as long as what comes back
+    /// lives. `EBUSY` if it is so already. C: `INIT_DELAYED_WORK()`.
+    pub fn enable(&'static self) -> Result<StaticDelayedWorkGuard> {
+        if self.ready.load(Ordering::Acquire) {
+            return Err(EBUSY);
+        }
+        let [work_key, timer_key] = self.keys;
+        let work = self.work.get();
+        // SAFETY: Nothing uses the item before the flag is set, and after it
+        // was cleared it was waited for; name and keys are static. The timer is
+        // that of a delayed work item, so its function is the right one.
+        unsafe {
+            bindings::init_work_with_key(
+                &raw mut (*work).work,
+                Some(Self::run),
+                false,
+                self.name.as_char_ptr(),
+                work_key.as_ptr(),
+            );
+            bindings::timer_init_key(
+                &raw mut (*work).timer,
+                Some(bindings::delayed_work_timer_fn),
+                bindings::TIMER_IRQSAFE,
+                self.name.as_char_ptr(),
+                timer_key.as_ptr(),
+            );
+        }
+        // INVARIANT: Initialised above.
+        self.ready.store(true, Ordering::Release);
+        Ok(StaticDelayedWorkGuard(self))
+    }
+
+    /// Has the function run in `msecs` milliseconds or soon after.
+    /// C: `queue_delayed_work(system_percpu_wq, …)`.
+    ///
+    /// From any context. Does nothing if it is queued already, or not enabled.
+    pub fn queue(&'static self, msecs: u32) {
+        if !self.ready.load(Ordering::Acquire) {
+            return;
+        }
+        // SAFETY: By the type invariants the item is initialised; the queue is
+        // there for as long as the kernel runs.
+        unsafe {
+            bindings::queue_delayed_work_on(
+                bindings::wq_misc_consts_WORK_CPU_UNBOUND as ffi::c_int,
+                bindings::system_percpu_wq,
+                self.work.get(),
+                bindings::__msecs_to_jiffies(msecs),
+            )
+        };
+    }
+
+    unsafe extern "C" fn run(work: *mut bindings::work_struct) {
+        // SAFETY: C calls this with the `work` of the `delayed_work` of an item
+        // that is static.
+        let this = unsafe {
+            let delayed = kernel::container_of!(work, bindings::delayed_work, work);
+
+            &*kernel::container_of!(
+                delayed.cast::<Opaque<bindings::delayed_work>>(),
+                StaticDelayedWork,
+                work
+            )
+        };
+        (this.func)();
+    }
+}
+
+/// The work item can be queued for as long as this lives.
+///
+/// Dropping it takes the item off the queue, or waits until it has run. It may
+/// sleep.
+pub struct StaticDelayedWorkGuard(&'static StaticDelayedWork);
+
+impl Drop for StaticDelayedWorkGuard {
+    fn drop(&mut self) {
+        // SAFETY: It is initialised. From here on, queueing it does nothing,
+        // even where the flag was looked at before it is cleared.
+        unsafe { bindings::disable_delayed_work_sync(self.0.work.get()) };
+        self.0.ready.store(false, Ordering::Release);
+    }
+}
