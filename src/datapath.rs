@@ -62,6 +62,7 @@ use crate::{
     },
     flow::key::SwFlowKey,
     flow_table::FlowTable,
+    offload::policy::Policy,
     vport::Vport, //
 };
 
@@ -110,6 +111,8 @@ pub(crate) struct Datapath {
     net: NetHandle,
     user_features: AtomicU32,
     max_headroom: AtomicU32,
+    /// Whether its flows are offered to hardware.
+    pub(crate) offload: Policy,
 }
 
 impl Datapath {
@@ -123,6 +126,7 @@ impl Datapath {
             net,
             user_features: AtomicU32::new(0),
             max_headroom: AtomicU32::new(0),
+            offload: Policy::auto(),
         })
     }
 

@@ -21,7 +21,8 @@ use self::{
 };
 use crate::{
     actions::SwFlowActions,
-    flow_table::mask::FlowMask, //
+    flow_table::mask::FlowMask,
+    offload::state::FlowOffload, //
 };
 
 /// The longest UFID, in bytes.
@@ -115,6 +116,8 @@ pub(crate) struct SwFlow {
     mask: RcuArc<FlowMask>,
     id: SwFlowId,
     hash: u64,
+    /// Its part in offloading.
+    pub(crate) offload: FlowOffload,
 }
 
 impl SwFlow {
@@ -145,6 +148,7 @@ impl SwFlow {
                 mask,
                 id,
                 hash,
+                offload: FlowOffload::new(),
             },
             GFP_KERNEL,
         )?)

@@ -19,7 +19,10 @@ use core::sync::atomic::{
     Ordering, //
 };
 
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::rcu, //
+};
 
 use kernel_ext::{
     rcu_table::RcuTable,
@@ -320,6 +323,28 @@ impl FlowTable {
         f: impl FnMut(&'g SwFlow) -> bool,
     ) -> Option<usize> {
         self.ids.walk(start, rcu, f)
+    }
+
+    /// Calls `f` with each flow, which may sleep.
+    pub(crate) fn for_each(&self, lock: &OvsGuard, mut f: impl FnMut(&RcuArc<SwFlow>)) {
+        let mut next = Some(0);
+
+        while let Some(start) = next {
+            let mut found = None;
+            let guard = rcu::read_lock();
+
+            next = self.walk(start, RcuRead::from(&guard), |flow| {
+                if found.is_some() {
+                    return false;
+                }
+                found = self.lookup_id(lock, flow.id());
+                true
+            });
+            drop(guard);
+            if let Some(flow) = found {
+                f(&flow);
+            }
+        }
     }
 
     fn find_or_make_mask(&self, key: &SwFlowKey) -> Result<(RcuArc<FlowMask>, bool)> {

@@ -1,19 +1,170 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Flows in hardware.
+//!
+//! Every flow of the table can run in software, always. The engine tries to
+//! have the hardware behind the port that a flow matches on run it too: what
+//! commands change is noted in a queue under `ovs_mutex`, and a work item hands
+//! rules to drivers without it. What the driver takes, the packets of the flow
+//! no longer reach the datapath; whatever happens to the rule, they do again.
+//!
+//! Locking: `ovs_mutex`, then the rtnl lock, then a block's semaphore, then
+//! what drivers take. The engine's own two locks protect its queue and its
+//! table of rules; nothing sleeps under them but for memory, and no other lock
+//! is taken there.
 
 mod action;
 pub(crate) mod block;
+pub(crate) mod engine;
+pub(crate) mod netlink;
+pub(crate) mod policy;
 pub(crate) mod reason;
 pub(crate) mod rule;
+pub(crate) mod state;
 
-use kernel_ext::net::flow_offload::HwDelta;
+use core::sync::atomic::{
+    AtomicBool,
+    Ordering, //
+};
 
-use crate::vport::Vport;
+use kernel_ext::{
+    net::flow_offload::HwDelta,
+    sync::rcu::RcuArc, //
+};
 
-/// A port's device can take rules from now on.
-pub(crate) fn port_bound(_vport: &Vport) {}
+use self::{
+    engine::{
+        Job,
+        ENGINE, //
+    },
+    state::{
+        State,
+        Status, //
+    },
+};
+use crate::{
+    datapath::{
+        state::OvsGuard,
+        Datapath, //
+    },
+    flow::{
+        stats::FlowStatsSum,
+        SwFlow, //
+    },
+    vport::Vport, //
+};
 
-/// The driver no longer has these rules, whose last counters these are. Called
-/// with the rtnl lock held.
-pub(crate) fn rules_gone(_gone: &[(usize, HwDelta)]) {}
+/// There has been a port whose driver takes rules since the module was loaded.
+/// Before that, flows cost the engine nothing.
+static ACTIVE: AtomicBool = AtomicBool::new(false);
+
+fn queue(job: Job) {
+    if let Some(engine) = ENGINE.load() {
+        engine.queue(job);
+    }
+}
+
+/// Has flows be considered from now on: a port's driver takes rules, or may do
+/// so later.
+pub(crate) fn activate() {
+    ACTIVE.store(true, Ordering::Relaxed);
+}
+
+/// Has the engine look at a flow: it is new, or policy has changed.
+pub(crate) fn sync_flow(dp: &RcuArc<Datapath>, flow: &RcuArc<SwFlow>) {
+    if !ACTIVE.load(Ordering::Relaxed) || !flow.offload.set_queued() {
+        return;
+    }
+    if flow.offload.cookie().is_none() {
+        flow.offload.set_status(Status::of(State::Queued), "");
+    }
+    queue(Job::Sync {
+        dp: dp.clone(),
+        flow: flow.clone(),
+    });
+}
+
+/// A flow has been put into the table.
+pub(crate) fn flow_inserted(_lock: &OvsGuard, dp: &RcuArc<Datapath>, flow: &RcuArc<SwFlow>) {
+    sync_flow(dp, flow);
+}
+
+/// A flow in the table has got other actions.
+pub(crate) fn flow_changed(_lock: &OvsGuard, dp: &RcuArc<Datapath>, flow: &RcuArc<SwFlow>) {
+    sync_flow(dp, flow);
+}
+
+/// A flow is about to be taken out of the table.
+pub(crate) fn flow_removed(_lock: &OvsGuard, flow: &SwFlow) {
+    flow.offload.set_dead();
+    if let Some(cookie) = flow.offload.cookie() {
+        queue(Job::Remove(cookie));
+    }
+}
+
+/// All flows of a datapath are about to be taken out of its table.
+pub(crate) fn flows_flushed(_lock: &OvsGuard, dp: &RcuArc<Datapath>) {
+    if ACTIVE.load(Ordering::Relaxed) {
+        queue(Job::Flush(dp.clone()));
+    }
+}
+
+/// A port's driver takes rules from now on. Only notes it: may be called with
+/// the rtnl lock held.
+pub(crate) fn port_bound(vport: &Vport) {
+    activate();
+    queue(Job::PortBound {
+        dp: vport.dp().clone(),
+        port_no: vport.port_no(),
+    });
+}
+
+/// There is a new port.
+pub(crate) fn port_added(_lock: &OvsGuard, dp: &RcuArc<Datapath>) {
+    if ACTIVE.load(Ordering::Relaxed) {
+        queue(Job::PortAdded(dp.clone()));
+    }
+}
+
+/// A port is gone from its datapath.
+pub(crate) fn port_removed(_lock: &OvsGuard, vport: &Vport) {
+    if ACTIVE.load(Ordering::Relaxed) {
+        queue(Job::PortRemoved {
+            dp: vport.dp().clone(),
+            port_no: vport.port_no(),
+        });
+    }
+}
+
+/// Rules have gone from the hardware, with what they had counted last. May be
+/// called with the rtnl lock held.
+pub(crate) fn rules_gone(gone: &[(usize, HwDelta)]) {
+    let Some(engine) = ENGINE.load() else {
+        return;
+    };
+
+    for (cookie, delta) in gone {
+        engine.rule_gone(*cookie, delta);
+    }
+}
+
+/// What a flow has counted, in software and in hardware.
+pub(crate) fn total_stats(flow: &SwFlow) -> FlowStatsSum {
+    let mut sum = flow.stats.get();
+    let hw = flow.offload.counts();
+
+    if hw.packets != 0 {
+        sum.packets = sum.packets.wrapping_add(hw.packets);
+        sum.bytes = sum.bytes.wrapping_add(hw.bytes);
+        if sum.used == 0 || (hw.used != 0 && kernel_ext::time::time_after(hw.used, sum.used)) {
+            sum.used = hw.used;
+        }
+    }
+    sum
+}
+
+/// Clears what a flow has counted, in software and in hardware.
+pub(crate) fn clear_stats(flow: &SwFlow) {
+    flow.stats.clear();
+    flow.offload.clear();
+}

@@ -9,6 +9,7 @@ use kernel::prelude::*;
 use kernel_ext::{
     net::{
         dropreason,
+        genetlink,
         namespace::PernetRegistration,
         rtnetlink::RtnlLinkRegistration, //
     },
@@ -28,6 +29,10 @@ use self::{
     },
     dp_notify::DpNotify,
     drop::DROP_REASONS,
+    offload::{
+        engine::EngineGuard,
+        netlink::OVS_OFFLOAD_GENL_FAMILY, //
+    },
     vport::internal_dev::ovs_internal_dev_rtnl_link_register, //
 };
 
@@ -77,6 +82,12 @@ module! {
         "net-pf-16-proto-16-family-ovs_meter",
         "net-pf-16-proto-16-family-ovs_ct_limit",
     ],
+    params: {
+        offload: bool {
+            default: true,
+            description: "Have hardware run flows where it can (default Y)",
+        },
+    },
 }
 
 /// All that the module has registered. Fields are dropped in their order, so
@@ -84,11 +95,14 @@ module! {
 struct OvsModule {
     // No more commands.
     _genl: Families,
+    _offload_genl: genetlink::Registration,
     // No more news of devices.
     _notify: DpNotify,
     // No more datapaths.
     _net: PernetRegistration<OvsNetOps>,
     _drop_reasons: dropreason::Registration,
+    // No more rules in hardware.
+    _engine: EngineGuard,
     // Ports and flows that wait for a grace period still need what follows.
     _barrier: BarrierOnDrop,
     _link: RtnlLinkRegistration,
@@ -102,14 +116,19 @@ impl kernel::Module for OvsModule {
         let level = EXEC_LEVEL.alloc()?;
         let link = ovs_internal_dev_rtnl_link_register()?;
         let barrier = BarrierOnDrop;
+        offload::policy::GLOBAL.set_never(!module_parameters::offload.value());
+        let engine = EngineGuard::new()?;
         let net = ovs_net::register()?;
         let notify = DpNotify::register()?;
+        let offload_genl = OVS_OFFLOAD_GENL_FAMILY.register()?;
         let genl = Families::register()?;
         Ok(OvsModule {
             _genl: genl,
+            _offload_genl: offload_genl,
             _notify: notify,
             _net: net,
             _drop_reasons: dropreason::Registration::new(&DROP_REASONS),
+            _engine: engine,
             _barrier: barrier,
             _link: link,
             _level: level,

@@ -83,6 +83,7 @@ use crate::{
         ovs_nla_get_ufid_flags,
         SwFlowMatch, //
     },
+    offload, //
 };
 
 const KEY: u32 = uapi::ovs_flow_attr_OVS_FLOW_ATTR_KEY;
@@ -288,11 +289,14 @@ impl NewFlow {
         self,
         req: &Request<'_>,
         lock: &OvsGuard,
-        dp: &Datapath,
+        dp: &RcuArc<Datapath>,
         reply: Option<NlMsg>,
     ) -> Result<Option<NlMsg>> {
         let NewFlow { m, id, acts } = self;
         let flow = dp.table.insert(lock, &m.key, &m.mask, id, acts.clone())?;
+        // What is there for a probe only is not worth a rule.
+        flow.offload.set_never(!req.log);
+        offload::flow_inserted(lock, dp, &flow);
 
         Ok(req.fill_notification(&flow, &acts, reply, CMD_NEW))
     }
@@ -303,7 +307,7 @@ impl NewFlow {
         self,
         req: &Request<'_>,
         lock: &OvsGuard,
-        dp: &Datapath,
+        dp: &RcuArc<Datapath>,
         mut flow: RcuArc<SwFlow>,
         mut reply: Option<NlMsg>,
     ) -> Result<Option<NlMsg>> {
@@ -332,6 +336,7 @@ impl NewFlow {
         }
 
         flow.set_actions(self.acts.clone());
+        offload::flow_changed(lock, dp, &flow);
         Ok(req.fill_notification(&flow, &self.acts, reply, CMD_NEW))
     }
 }
@@ -413,6 +418,7 @@ impl Doit for FlowSet {
         reply = match acts {
             Some(acts) => {
                 flow.set_actions(acts.clone());
+                offload::flow_changed(&lock, &dp, &flow);
                 req.fill_notification(&flow, &acts, reply, CMD_SET)
             }
             None => {
@@ -424,7 +430,7 @@ impl Doit for FlowSet {
         };
 
         if info.attr(CLEAR).is_some() {
-            flow.stats.clear();
+            offload::clear_stats(&flow);
         }
         drop(lock);
 
@@ -511,6 +517,7 @@ impl Doit for FlowDel {
         let dp = req.get_dp(&lock)?;
 
         if key.is_none() && ufid.is_none() {
+            offload::flows_flushed(&lock, &dp);
             dp.table.flush(&lock);
             return Ok(());
         }
@@ -525,6 +532,7 @@ impl Doit for FlowDel {
             });
 
         reply = req.fill_notification(&flow, &acts, reply, CMD_DEL);
+        offload::flow_removed(&lock, &flow);
         dp.table.remove(&lock, &flow);
         drop(lock);
 

@@ -39,10 +39,13 @@ use super::{
     Datapath,
     OVSP_LOCAL, //
 };
-use crate::vport::{
-    internal_dev::ovs_internal_dev_get_vport,
-    ovs_vport_del,
-    Vport, //
+use crate::{
+    offload,
+    vport::{
+        internal_dev::ovs_internal_dev_get_vport,
+        ovs_vport_del,
+        Vport, //
+    },
 };
 
 /// What there is in a namespace.
@@ -194,6 +197,7 @@ pub(crate) fn for_each_dp(
 ///
 /// C: `__dp_destroy()`.
 pub(crate) fn dp_destroy(lock: &OvsGuard, dp: &RcuArc<Datapath>) {
+    offload::flows_flushed(lock, dp);
     // The local port is the master of the others' devices: it goes last.
     for vport in ports_of(dp) {
         if u32::from(vport.port_no()) != OVSP_LOCAL {
@@ -222,6 +226,7 @@ pub(crate) fn dp_destroy(lock: &OvsGuard, dp: &RcuArc<Datapath>) {
 pub(crate) fn ovs_dp_detach_port(lock: &OvsGuard, vport: RcuArc<Vport>) {
     // First no packet must find it any more.
     vport.dp().ports.remove(lock, vport.port_no());
+    offload::port_removed(lock, &vport);
     ovs_vport_del(lock, vport);
 }
 

@@ -59,11 +59,14 @@ use super::{
     Datapath,
     OVSP_LOCAL, //
 };
-use crate::vport::{
-    ovs_vport_add,
-    ovs_vport_locate,
-    Vport,
-    VportParms, //
+use crate::{
+    offload,
+    vport::{
+        ovs_vport_add,
+        ovs_vport_locate,
+        Vport,
+        VportParms, //
+    },
 };
 
 const PORT_NO: u32 = uapi::ovs_vport_attr_OVS_VPORT_ATTR_PORT_NO;
@@ -383,6 +386,7 @@ pub(super) fn new_vport(lock: &OvsGuard, parms: &VportParms<'_>) -> Result<RcuAr
         ovs_dp_detach_port(lock, vport);
         return Err(err);
     }
+    offload::port_added(lock, parms.dp);
     Ok(vport)
 }
 

@@ -33,6 +33,8 @@ use kernel_ext::{
 
 use crate::{
     offload::{
+        activate,
+        policy::Policy,
         port_bound,
         rules_gone, //
     },
@@ -59,6 +61,14 @@ pub(crate) enum BlockState {
 }
 
 impl BlockState {
+    /// Whether the driver may take rules later without anybody being told.
+    fn may_change(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused(BindError::Busy | BindError::Hooks | BindError::Failed(..))
+        )
+    }
+
     /// In words, for people.
     pub(crate) fn as_str(&self) -> &'static str {
         match self {
@@ -83,7 +93,7 @@ struct State {
 }
 
 /// A port's way to the driver of its device.
-pub(crate) struct PortBlock(Pin<KBox<Mutex<State>>>);
+pub(crate) struct PortBlock(Pin<KBox<Mutex<State>>>, Policy);
 
 impl PortBlock {
     /// Of a port whose device has not been asked.
@@ -93,15 +103,20 @@ impl PortBlock {
             block: None,
             asked: 0,
         };
-        Ok(Self(KBox::pin_init(
-            new_mutex!(state, "PortBlock"),
-            GFP_KERNEL,
-        )?))
+        Ok(Self(
+            KBox::pin_init(new_mutex!(state, "PortBlock"), GFP_KERNEL)?,
+            Policy::auto(),
+        ))
     }
 
     /// Whether hardware can take rules, and why not.
     pub(crate) fn state(&self) -> BlockState {
         self.0.lock().state
+    }
+
+    /// Whether flows that match on the port are offered to hardware.
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.1
     }
 
     /// The block, if it is bound.
@@ -118,10 +133,7 @@ impl PortBlock {
                 return state.block.clone();
             }
             // What can change without our being told.
-            if !matches!(
-                state.state,
-                BlockState::Refused(BindError::Busy | BindError::Hooks | BindError::Failed(..))
-            ) {
+            if !state.state.may_change() {
                 return None;
             }
             if boot_msecs().wrapping_sub(state.asked) < RETRY_MS {
@@ -155,7 +167,12 @@ impl PortBlock {
                 drop(state);
                 port_bound(vport);
             }
-            Err(refused) => state.state = refused,
+            Err(refused) => {
+                state.state = refused;
+                if refused.may_change() {
+                    activate();
+                }
+            }
         }
     }
 

@@ -76,6 +76,7 @@ reasons! {
     OutputInternal = "output to an internal port",
     OutputToInPort = "output to the input port",
     TooManyActions = "more actions than drivers take",
+    NoChains = "recirculation, of which hardware cannot hand over an unfinished packet here",
 }
 
 impl Reason {

@@ -36,6 +36,7 @@ use crate::{
         ovs_nla_put_mask,
         ovs_nla_put_masked_key, //
     },
+    offload::total_stats, //
 };
 
 const ACTIONS: u16 = uapi::ovs_flow_attr_OVS_FLOW_ATTR_ACTIONS as u16;
@@ -110,7 +111,7 @@ pub(super) fn ovs_flow_cmd_alloc_info(
 
 /// C: `ovs_flow_cmd_fill_stats()`.
 fn ovs_flow_cmd_fill_stats(flow: &SwFlow, w: &mut impl AttrWriter) -> Result {
-    let stats = flow.stats.get();
+    let stats = total_stats(flow);
 
     if stats.used != 0 {
         w.put_u64_64bit(USED, used_time(stats.used), PAD)?;

@@ -75,6 +75,16 @@ impl SmallOp {
         SmallOp(op)
     }
 
+    /// A command that neither does nor dumps anything yet, of strict
+    /// validation, also of dumps: unknown attributes are errors, and a dump has
+    /// its attributes parsed.
+    pub const fn strict(cmd: u32) -> SmallOp {
+        let mut op = SmallOp::new(cmd);
+
+        op.0.validate = 0;
+        op
+    }
+
     /// The sender needs `CAP_NET_ADMIN` in the user namespace that owns the
     /// network namespace (`GENL_UNS_ADMIN_PERM`); `EPERM` otherwise.
     pub const fn uns_admin_perm(mut self) -> SmallOp {
