@@ -12,6 +12,10 @@ const __LOG_PREFIX: &[u8] = b"openvswitch\0";
 
 #[allow(
     clippy::all,
+    clippy::cast_lossless,
+    clippy::ptr_as_ptr,
+    clippy::ref_as_ptr,
+    clippy::undocumented_unsafe_blocks,
     dead_code,
     improper_ctypes,
     missing_docs,
@@ -29,6 +33,10 @@ mod bindings {
 /// The userspace API of Open vSwitch, as `include/uapi/linux/openvswitch.h` has it.
 #[allow(
     clippy::all,
+    clippy::cast_lossless,
+    clippy::ptr_as_ptr,
+    clippy::ref_as_ptr,
+    clippy::undocumented_unsafe_blocks,
     dead_code,
     missing_docs,
     non_camel_case_types,
