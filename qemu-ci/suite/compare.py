@@ -163,6 +163,24 @@ def judge(name, one, two, known):
     return "passed", note, []
 
 
+def show_kinds(rows):
+    """The differences of all cases by the place where they are: often it is
+    one difference that shows in many cases."""
+    kinds = {}
+    for row in rows:
+        for one in row["differences"]:
+            where = re.sub(r"\.\d+(?=\.|$)", "", one["where"])
+            kinds.setdefault(where, []).append((row["case"], one))
+    if len(rows) < 2 or not kinds:
+        return
+    print("by place:")
+    for where, found in sorted(kinds.items(), key=lambda item: -len(item[1]))[:20]:
+        cases = list(dict.fromkeys(case for case, _ in found))
+        case, one = found[0]
+        print(f"{len(found):6d} in {len(cases):3d} cases at {where}: {case}, {one['step']}:")
+        print(f"         C {short(one['c'], 100)} ours {short(one['ours'], 100)}")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("oracle")
@@ -207,6 +225,7 @@ def main():
             print(f"           C    {short(a)}")
             print(f"           ours {short(b)}")
 
+    show_kinds(rows)
     for what, begin, end in (("oracle", begin1, end1), ("ours", begin2, end2)):
         if begin.get("error"):
             problem = "does not load: " + begin["error"]

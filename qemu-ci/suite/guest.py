@@ -138,6 +138,8 @@ def select_cases(args):
         cases = [c for c in cases if c.stock]
     if args.module == "C" and not args.all:
         cases = [c for c in cases if not c.ours]
+    if args.debug:
+        cases = [c for c in cases if any(fnmatch.fnmatch(c.name, p) for p in registry.DEBUG)]
     if args.only:
         cases = [c for c in cases if any(fnmatch.fnmatch(c.name, p) for p in args.only)]
     # Cases that load and unload the module come after all others.
@@ -150,6 +152,7 @@ def main():
     parser.add_argument("--out", required=True)
     parser.add_argument("--only", action="append")
     parser.add_argument("--stock", action="store_true", help="the short list, for emulation")
+    parser.add_argument("--debug", action="store_true", help="the list for the debug kernel")
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--slow", type=float, default=1, help="multiply each case's time limit")
     args = parser.parse_args()

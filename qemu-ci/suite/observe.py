@@ -50,6 +50,12 @@ class KernelLog:
             os.close(self.fd)
             self.fd = -1
 
+    @staticmethod
+    def flush():
+        """End a line that the kernel has left open for more of it."""
+        with open("/dev/kmsg", "w") as handle:
+            handle.write("-\n")
+
     def read(self):
         """New lines that concern the module; splats are kept apart too."""
         out = []

@@ -3,6 +3,7 @@
 which replies are decoded into trees that can be compared.
 """
 
+import hashlib
 import socket
 import struct
 
@@ -503,7 +504,15 @@ class Decoder:
             return f"{socket.inet_ntoa(data[:4])}>{socket.inet_ntoa(data[4:8])} {data[8:].hex()}"
         if how == "ports" and len(data) == 4:
             return "{}>{}".format(*struct.unpack("!HH", data))
+        return shorten(data)
+
+
+def shorten(data, keep=256):
+    """Bytes as hex; of long ones the begin, the length and a digest."""
+    if len(data) <= 4 * keep:
         return data.hex()
+    digest = hashlib.sha256(data).hexdigest()[:16]
+    return f"{data[:keep].hex()}... {len(data)} bytes, sha256 {digest}"
 
 
 __all__ = [n for n in dir() if not n.startswith("_")]

@@ -176,7 +176,7 @@ class Context:
             out["upcalls"] = ups
         frames = {}
         for name, tap in self.taps.items():
-            got = tap.read()
+            got = tap.read(raw=bool(self.scrub))
             if self.scrub:
                 got = [self.scrub(frame) for frame in got]
             if got:

@@ -18,6 +18,41 @@ import os
 
 CASES = []
 
+# What runs on the debug kernel, which takes minutes for what takes seconds
+# elsewhere: whatever locks, allocates, frees, waits or races.
+DEBUG = (
+    "stress.*",
+    "lifecycle.*",
+    "module.*",
+    "dp.life",
+    "dp.twice",
+    "dp.per_cpu_pids",
+    "vport.*_life",
+    "vport.numbers",
+    "flow.life",
+    "flow.identity_mix",
+    "flow.flush",
+    "keys.probe_is_silent",
+    "actions.depth_mixed",
+    "actions.large_last",
+    "packet.life",
+    "packet.mru",
+    "parse.split_qinq",
+    "parse.split_ext6",
+    "parse.layer3_empty",
+    "recirc.loop",
+    "recirc.isolation",
+    "recirc.deferred_12",
+    "traffic.outputs",
+    "traffic.split_udp4",
+    "traffic.vlans_vlan",
+    "upcalls.attributes",
+    "upcalls.nobody",
+    "upcalls.per_cpu",
+    "upcalls.gso_tso4",
+    "fuzz.messages_0",
+)
+
 
 class Case:
     def __init__(self, group, func, stock, ours, timeout, netns):

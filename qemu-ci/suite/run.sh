@@ -13,9 +13,11 @@ usage() {
 usage: run.sh [OPTION...]
 
   --on uml|debug|stock  the kernel: user-mode Linux (default), the debug one, or
-                     the distribution's in QEMU (the short list: cases that are
-                     marked stock=False are left out)
-  --full             the whole list on the stock kernel too
+                     the distribution's in QEMU. The last two are slow and run
+                     lists of their own: without the cases marked stock=False,
+                     and what DEBUG in registry.py names. On the debug kernel
+                     the log and the leak detector have to be clean as well
+  --full             the whole list on these, too
   --only PATTERN     only the cases whose name matches (may be repeated)
   --module FILE.ko   our module (default: build it for that kernel)
   --self             the C module twice, to see that the records are stable
@@ -88,9 +90,13 @@ run_on() {
 		"$TOP/qemu-ci/boot.sh" --timeout 1500 --results "$out" "${bind[@]}" -- \
 			"${args[@]}" || rc=$?
 	else
-		[ "$on" = uml ] || { args+=(--slow 10); check=(--check-log); }
+		if [ "$on" = debug ]; then
+			args+=(--slow 30)
+			[ -n "${full:-}" ] || args+=(--debug)
+			check=(--check-log)
+		fi
 		[ "$path" = C ] || bind=(--bind "$(dirname "$path")")
-		"$TOP/qemu-ci/kernels/boot-uml.sh" --kernel "$on" --timeout 1500 --mem 1G "${check[@]}" \
+		"$TOP/qemu-ci/kernels/boot-uml.sh" --kernel "$on" --timeout 1500 --mem 1536M "${check[@]}" \
 			--results "$out" --dmesg "$out/$name.dmesg" "${bind[@]}" -- \
 			"${args[@]}" || rc=$?
 	fi

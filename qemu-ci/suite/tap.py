@@ -5,6 +5,8 @@ import fcntl
 import os
 import struct
 
+from ovsattr import shorten
+
 TUNSETIFF = 0x400454CA
 TUNSETOFFLOAD = 0x400454D0
 TUNSETVNETHDRSZ = 0x400454D8
@@ -56,8 +58,9 @@ class Tap:
             return exc.errno
         return 0
 
-    def read(self):
-        """All frames that wait, as hex with what the header says."""
+    def read(self, raw=False):
+        """All frames that wait, as hex with what the header says; long ones
+        are shortened unless `raw`."""
         out = []
         if self.fd < 0:
             return out
@@ -71,4 +74,4 @@ class Tap:
                 head, data = data[: VNET.size], data[VNET.size :]
                 if any(head):
                     note = f"vnet{VNET.unpack(head)} "
-            out.append(note + data.hex())
+            out.append(note + (data.hex() if raw else shorten(data)))

@@ -407,3 +407,44 @@ def set_replaces(t):
     t.flow("set bad, probe", KEYS["udp4"], o.a_output(70000), cmd=o.SET, extra=attr(o.FL_PROBE))
     t.flow("new bad over it", KEYS["udp4"], attr(99), cmd=o.NEW)
     t.flow("get", KEYS["udp4"], None, cmd=o.GET)
+
+
+@case("actions")
+def large_last(t):
+    """One action larger than twice what went before (row 2)."""
+    t.switch(1)
+    for size in (100, 1000, 10000, 65000):
+        acts = o.a_output(1) + o.a_userspace(5, bytes(size))
+        install(t, f"userdata of {size}", "udp4", acts)
+        install(t, f"userdata of {size}, nested", "udp4", o.a_clone(acts))
+
+
+@case("actions")
+def round_trip(t):
+    """What a dump shows installs the same flow again (rows 16 and 17)."""
+    t.switch(1)
+    lists = [o.a_set(SETS[n]) + o.a_output(1) for n in ("priority", "mark", "eth", "ipv4", "udp")]
+    lists += [
+        nest(o.A_SET_MASKED, masked(SETS[n], 0xFF)) + o.a_output(1)
+        for n in ("priority", "mark", "eth", "udp")
+    ]
+    lists += [
+        o.a_push_vlan(0x1001) + o.a_pop_vlan(),
+        o.a_pop_eth() + o.a_push_eth("02:00:00:00:00:0a", "02:00:00:00:00:0b"),
+        o.a_userspace(7, b"cookie", 1, True),
+        o.a_clone(o.a_set(SETS["eth"]) + o.a_output(1)) + o.a_output(2),
+        o.a_sample(5, o.a_set(SETS["udp"]), o.a_userspace(7)) + o.a_recirc(4),
+        o.a_clone(o.a_clone(o.a_sample(9, o.a_clone()))),
+        o.a_hash(1, 9) + o.a_trunc(99) + o.a_recirc(1),
+        o.a_drop(7),
+        b"",
+    ]
+    for number, acts in enumerate(lists):
+        for again in (False, True):
+            t.flow(f"{number} {again}", KEYS["udp4"], acts, flags=0)
+            reply = t.flow("get", KEYS["udp4"], None, cmd=o.GET)
+            shown = reply.attrs().get(o.FL_ACTIONS)
+            t.check(shown is not None, f"list {number} is shown")
+            t.check(again is False or shown == acts, f"list {number} is shown the same")
+            acts = shown or b""
+            t.flush()

@@ -178,6 +178,28 @@ def per_cpu_pids(t):
     t.dp("dp0", features=o.F_PER_CPU, extra=pids(1, 2), label="name exists")
 
 
+@case("dp", ours=True)
+def all_or_nothing(t):
+    """A change that fails changes nothing. The C module stores the features
+    and resizes the mask cache before it looks at the sockets."""
+    t.dp("dp0", features=o.F_UNALIGNED)
+    before = t.req("before", o.DP, o.GET, dp="dp0").attrs()
+    for bad in (b"", b"123", b"123456"):
+        reply = t.req(
+            f"sockets of {len(bad)} bytes",
+            o.DP,
+            o.SET,
+            u32(o.DP_USER_FEATURES, o.F_PER_CPU)
+            + u32(o.DP_MASKS_CACHE_SIZE, 1024)
+            + attr(o.DP_PER_CPU_PIDS, bad),
+            dp="dp0",
+        )
+        t.check(reply.errno == 22, "it is refused")
+        after = t.req("after", o.DP, o.GET, dp="dp0").attrs()
+        for kind in (o.DP_USER_FEATURES, o.DP_MASKS_CACHE_SIZE):
+            t.check(before[kind] == after[kind], f"attribute {kind} is as before")
+
+
 @case("dp")
 def ifindex(t):
     t.rt.add("dummy0", "dummy")

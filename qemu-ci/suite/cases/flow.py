@@ -58,6 +58,23 @@ def life(t):
 
 
 @case("flow")
+def tcp_flags(t):
+    """The flags of all packets of a flow add up, until they are cleared."""
+    (tap, *_) = t.switch(2)
+    t.in_port_flow(1, o.a_output(2))
+    for flags_ in (0x02, 0x10, 0x18, 0x01, 0x1C0, 0):
+        t.inject(f"flags {flags_:#x}", tap, f.tcp4(flags=flags_))
+        t.dump("dump", o.FLOW, dp="dp0")
+    t.inject("not TCP", tap, f.udp4())
+    t.dump("dump", o.FLOW, dp="dp0")
+    key = o.k_in_port(1) + o.k_eth() + o.k_type(0x0800) + o.k_ipv4("0.0.0.0", "0.0.0.0", 0)
+    t.flow("clear", key + u32(o.K_RECIRC_ID, 0), None, cmd=o.SET, extra=attr(o.FL_CLEAR))
+    t.dump("dump", o.FLOW, dp="dp0")
+    t.inject("after", tap, f.tcp4(flags=4))
+    t.dump("dump", o.FLOW, dp="dp0")
+
+
+@case("flow")
 def missing(t):
     t.switch(1)
     probe = attr(o.FL_PROBE)

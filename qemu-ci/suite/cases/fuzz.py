@@ -283,7 +283,7 @@ def messages(t, number):
             attrs = mutate(rng, attrs)
         if foreign(attrs, level):
             continue
-        if family == o.PACKET and dangerous(attrs):
+        if dangerous(family, attrs):
             continue
         t.req(f"{done:d} {level} {cmd:d} {attrs[:4].hex()}", family, cmd, attrs, "dp0", flags)
         done += 1
@@ -296,11 +296,17 @@ def messages(t, number):
             t.req("features", o.DP, o.SET, u32(o.DP_USER_FEATURES, 1), dp="dp0", quiet=True)
 
 
-def dangerous(attrs):
-    """Packets that a BUG of the C module may meet (see layer3_empty), or
-    that make it warn once in a boot."""
+def dangerous(family, attrs):
+    """What is not the same on purpose, or would end the C module: packets
+    that a BUG of it may meet (see layer3_empty) or that make it warn once in
+    a boot, and a datapath's change that fails half way (dp.all_or_nothing)."""
     kinds = dict(walk(attrs))
-    return len(kinds.get(o.PK_PACKET, b"")) < 60 or o.PK_MRU in kinds
+    if family == o.PACKET:
+        return len(kinds.get(o.PK_PACKET, b"")) < 60 or o.PK_MRU in kinds
+    if family == o.DP and o.DP_PER_CPU_PIDS in kinds:
+        size = len(kinds[o.DP_PER_CPU_PIDS])
+        return size == 0 or size % 4 != 0
+    return False
 
 
 _ = u16

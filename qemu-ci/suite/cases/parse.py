@@ -356,3 +356,32 @@ def gso_keys(t):
 
 
 _ = u32
+
+
+PAGED = {
+    "udp4": lambda p: f.udp4(payload=p),
+    "tcp4": lambda p: f.tcp4(payload=p, options=b"\1" * 20),
+    "options": lambda p: f.eth(f.ipv4(f.udp(p), 17, options=b"\1" * 12)),
+    "qinq": lambda p: f.udp4(vlans=((0x11, 0x88A8), 0x22), payload=p),
+    "triple": lambda p: f.udp4(vlans=(0x11, 0x22, 0x33), payload=p),
+    "arp": lambda p: f.arp_frame() + p,
+    "sctp6": lambda p: f.eth(
+        f.ipv6(f.sctp(b"\0\3" + (4 + len(p)).to_bytes(2, "big") + p), 132), 0x86DD
+    ),
+    "ext6": lambda p: v6_chain((HOP, DST, RT, FRAG, DST), payload=f.udp(p, src=f.V61, dst=f.V62)),
+    "ns": lambda p: f.eth(
+        f.ipv6(f.nd(options=f.nd_opt(5, f.M1) + f.nd_opt(1, f.M2) + p), 58), 0x86DD
+    ),
+    "icmp6": lambda p: f.eth(f.ipv6(f.icmpv6(payload=p), 58), 0x86DD),
+    "snap": lambda p: f.eth(b"\xaa\xaa\3\0\0\0\x08\0" + f.ipv4(f.udp(p), 17), 44),
+}
+
+
+@case_each("parse", sorted(PAGED.items()), stock=("qinq", "ext6"))
+def split(t, build):
+    """Headers split between the linear part and pages at each byte (rows 24
+    and 26): a large frame, of which the tap puts so many bytes first."""
+    (tap,) = t.switch(1)
+    frame = build(bytes(5000))
+    for linear in list(range(14, 100)) + [200, 1000]:
+        t.inject(f"{linear} bytes linear", tap, frame, vnet(0, 0, linear))

@@ -351,3 +351,32 @@ def read_packets(sock):
 
 
 _ = (struct, attr, be16, nest)
+
+
+@case_each("traffic", [(n, n) for n in ("udp4", "tcp4", "udp6", "tcp6", "qinq")], stock=("udp4",))
+def split(t, name):
+    """Actions on packets whose headers are not linear."""
+    t.switch(2)
+    t.rt.set("t2", mtu=9000)
+    tap = t.taps["t1"]
+    payload = bytes(5000)
+    if name == "qinq":
+        frame = f.udp4(vlans=((0x11, 0x88A8), 0x22), payload=payload)
+    else:
+        frame = getattr(f, name)(payload=payload)
+    key = key_of(t, tap, frame)
+    t.mc.drain()
+    layer2 = {
+        "push_vlan": o.a_push_vlan(0x1005),
+        "pop_vlan": o.a_pop_vlan(),
+        "pop_vlan pop_vlan": o.a_pop_vlan() + o.a_pop_vlan(),
+        "pop push eth": o.a_pop_eth() + o.a_push_eth(f.M3, f.M1),
+    }
+    for what, action in list(SETS.items()) + list(layer2.items()):
+        see = o.a_userspace(t.up.pid)
+        reply = t.flow(what + ": flow", key, action + see + OUT, flags=0, quiet=True)
+        if reply.errno:
+            continue
+        for linear in (14, 15, 18, 22, 26, 34, 38, 42, 54, 60, 74):
+            t.inject(f"{what}, {linear} bytes linear", tap, frame, vnet(0, 0, linear))
+        t.flush()

@@ -161,7 +161,9 @@ def per_cpu(t):
             u32(o.DP_USER_FEATURES, o.F_PER_CPU) + attr(o.DP_PER_CPU_PIDS, pids[:4]),
             dp="dp0",
         )
-        t.inject("processor 1, one socket", tap, f.udp4())
+        tap.write(f.udp4())
+        t.log.flush()
+        t.note("processor 1, one socket")
         os.sched_setaffinity(0, {0})
     t.req("no dispatch", o.DP, o.SET, u32(o.DP_USER_FEATURES, 0), dp="dp0")
     t.inject("action", tap, f.udp4())
