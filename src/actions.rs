@@ -114,8 +114,6 @@ pub(crate) struct UserspaceAction {
     pub(crate) pid: u32,
     /// `OVS_USERSPACE_ATTR_USERDATA`.
     pub(crate) userdata: Option<KVec<u8>>,
-    /// `OVS_USERSPACE_ATTR_EGRESS_TUN_PORT`.
-    pub(crate) egress_tun_port: Option<u32>,
     /// `OVS_USERSPACE_ATTR_ACTIONS` is present.
     pub(crate) actions: bool,
     /// The payload as it came: what a dump gives back.

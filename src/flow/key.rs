@@ -131,15 +131,4 @@ impl SwFlowKey {
     pub(crate) fn invalidate(&mut self) {
         self.mac_proto |= SW_FLOW_KEY_INVALID;
     }
-
-    /// Whether the packet is a neighbour solicitation or advertisement.
-    #[inline]
-    pub(crate) fn is_nd(&self) -> bool {
-        const ETH_P_IPV6: u16 = 0x86dd;
-        const NEXTHDR_ICMP: u8 = 58;
-        self.eth_type.get() == ETH_P_IPV6
-            && self.ip_proto == NEXTHDR_ICMP
-            && self.tp_dst.get() == 0
-            && matches!(self.tp_src.get(), 135 | 136)
-    }
 }

@@ -323,7 +323,8 @@ fn parse_sample(action: Nlattr<'_>) -> Result<(u32, Nlattr<'_>)> {
     Ok((probability.get_u32().ok_or(EINVAL)?, actions))
 }
 
-/// Checks and copies an action that sends to userspace.
+/// Checks and copies an action that sends to userspace. The egress tunnel port
+/// stays in the payload alone: no port is a tunnel.
 ///
 /// C: `validate_userspace()`.
 #[inline(never)]
@@ -354,7 +355,6 @@ fn userspace(action: Nlattr<'_>) -> Result<UserspaceAction> {
             Some(userdata) => Some(copy(userdata.payload())?),
             None => None,
         },
-        egress_tun_port: attr(OVS_USERSPACE_ATTR_EGRESS_TUN_PORT).and_then(|attr| attr.get_u32()),
         actions: attr(OVS_USERSPACE_ATTR_ACTIONS).is_some(),
         raw: copy(action.payload())?,
     })
