@@ -107,8 +107,6 @@ def add_host(number: int) -> str:
 def setup_host(number: int) -> None:
     """Addresses of nsN: 10.1.0.N/24, fd01::N/64, MAC 02:00:00:00:00:0N."""
     n = number
-    # A multicast listener report is sent once: a repeat would come at random.
-    sh(*in_ns(f"ns{n}", "sysctl", "-qw", "net.ipv6.mld_qrv=1"))
     for name in ("default", "all"):
         # Only the addresses given here, and none of the stack's own chatter.
         conf = f"net.ipv6.conf.{name}"

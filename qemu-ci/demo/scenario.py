@@ -63,6 +63,8 @@ def load() -> None:
 
 def bridge() -> None:
     sh("ip", "-batch", "-", stdin="".join(net.add_host(n) for n in range(1, HOSTS + 1)))
+    # A multicast listener report is sent once: a repeat would come at random.
+    sh("sysctl", "-qw", "net.ipv6.mld_qrv=1")
     for n in range(1, HOSTS + 1):
         net.setup_host(n)
     args = [
