@@ -242,12 +242,16 @@ struct FlowNew;
 /// What a request has of a new flow.
 struct NewFlow {
     m: SwFlowMatch,
-    id: SwFlowId,
     acts: RcuArc<SwFlowActions>,
 }
 
 impl NewFlow {
-    fn parse(req: &Request<'_>) -> Result<Self> {
+    /// The identifier is apart, as it moves into the table.
+    ///
+    /// Not inlined, so that what parsing needs is not on the stack for what
+    /// follows.
+    #[inline(never)]
+    fn parse(req: &Request<'_>) -> Result<(Self, SwFlowId)> {
         // Must have key and actions.
         let Some(key) = req.info.attr(KEY) else {
             nlerr!(req.log, "Flow key attr not present in new flow.");
@@ -267,44 +271,50 @@ impl NewFlow {
             );
         })?;
 
-        Ok(NewFlow {
-            m,
-            id,
-            acts: RcuArc::new(acts, GFP_KERNEL)?,
-        })
+        let acts = RcuArc::new(acts, GFP_KERNEL)?;
+        Ok((NewFlow { m, acts }, id))
     }
 
     /// Finds a flow of the same identifier, or else one that matches the key.
-    fn find_duplicate(&self, lock: &OvsGuard, dp: &Datapath) -> Option<RcuArc<SwFlow>> {
+    fn find_duplicate(
+        &self,
+        id: &SwFlowId,
+        lock: &OvsGuard,
+        dp: &Datapath,
+    ) -> Option<RcuArc<SwFlow>> {
         let mut flow = None;
 
-        if !self.id.is_key() {
-            flow = dp.table.lookup_id(lock, &self.id);
+        if !id.is_key() {
+            flow = dp.table.lookup_id(lock, id);
         }
         flow.or_else(|| dp.table.lookup_key(lock, &self.m.key))
     }
 
     /// Puts the flow into the table. Gives the filled notification.
+    #[inline(never)]
     fn insert(
-        self,
+        &self,
+        id: SwFlowId,
         req: &Request<'_>,
         lock: &OvsGuard,
         dp: &RcuArc<Datapath>,
         reply: Option<NlMsg>,
     ) -> Result<Option<NlMsg>> {
-        let NewFlow { m, id, acts } = self;
+        let NewFlow { m, acts } = self;
         let flow = dp.table.insert(lock, &m.key, &m.mask, id, acts.clone())?;
         // What is there for a probe only is not worth a rule.
         flow.offload.set_never(!req.log);
         offload::flow_inserted(lock, dp, &flow);
 
-        Ok(req.fill_notification(&flow, &acts, reply, CMD_NEW))
+        Ok(req.fill_notification(&flow, acts, reply, CMD_NEW))
     }
 
     /// Gives a flow that is there already the new actions, if the request
     /// allows for that. Gives the filled notification.
+    #[inline(never)]
     fn update(
-        self,
+        &self,
+        id: &SwFlowId,
         req: &Request<'_>,
         lock: &OvsGuard,
         dp: &RcuArc<Datapath>,
@@ -330,7 +340,7 @@ impl NewFlow {
             let orig_len = self.acts.orig_len;
             let size = |id| ovs_flow_cmd_msg_size(orig_len, Some(id), req.ufid_flags);
 
-            if size(&self.id) < size(flow.id()) {
+            if size(id) < size(flow.id()) {
                 reply = req.alloc_notification(orig_len, Some(flow.id()))?;
             }
         }
@@ -345,15 +355,15 @@ impl NewFlow {
 impl Doit for FlowNew {
     fn doit(info: &GenlInfo<'_>) -> Result {
         let req = Request::new(info);
-        let new = NewFlow::parse(&req)?;
-        let mut reply = req.alloc_notification(new.acts.orig_len, Some(&new.id))?;
+        let (new, id) = NewFlow::parse(&req)?;
+        let mut reply = req.alloc_notification(new.acts.orig_len, Some(&id))?;
 
         let lock = ovs_lock();
         let dp = req.get_dp(&lock)?;
 
-        reply = match new.find_duplicate(&lock, &dp) {
-            None => new.insert(&req, &lock, &dp, reply)?,
-            Some(flow) => new.update(&req, &lock, &dp, flow, reply)?,
+        reply = match new.find_duplicate(&id, &lock, &dp) {
+            None => new.insert(id, &req, &lock, &dp, reply)?,
+            Some(flow) => new.update(&id, &req, &lock, &dp, flow, reply)?,
         };
         drop(lock);
 
@@ -367,6 +377,7 @@ struct FlowSet;
 
 impl FlowSet {
     /// C: `ovs_nla_init_match_and_action()`.
+    #[inline(never)]
     fn match_and_actions(
         req: &Request<'_>,
     ) -> Result<(Option<SwFlowKey>, Option<RcuArc<SwFlowActions>>)> {

@@ -35,6 +35,7 @@ use crate::{
             ovs_execute_actions,
             Execution, //
         },
+        SwFlowActions, //
     },
     flow::{
         extract::key_extract_packet,
@@ -88,6 +89,31 @@ pub(super) static DP_PACKET_GENL_FAMILY: Family = genl::family(
 struct PacketExecute;
 
 impl PacketExecute {
+    /// The packet of a request, its key and what to do with it.
+    ///
+    /// Not inlined, so that what parsing needs is not on the stack while the
+    /// packet goes its way.
+    #[inline(never)]
+    fn parse(info: &GenlInfo<'_>, key: &mut SwFlowKey) -> Result<(SkBuff, SwFlowActions)> {
+        let log = info.attr(PROBE).is_none();
+        let (Some(packet), Some(key_attr), Some(actions)) =
+            (info.attr(PACKET), info.attr(KEY), info.attr(ACTIONS))
+        else {
+            return Err(EINVAL);
+        };
+
+        let mut skb = Self::packet(info, packet.payload())?;
+
+        ovs_nla_get_flow_metadata(key_attr, key, log)?;
+        key_extract_packet(&mut skb, key)?;
+
+        let acts = ovs_nla_copy_actions(actions, key, log)?;
+
+        skb.set_priority(key.priority);
+        skb.set_mark(key.skb_mark);
+        Ok((skb, acts))
+    }
+
     /// The packet of a request, with what the request says of it beside its
     /// key.
     fn packet(info: &GenlInfo<'_>, bytes: &[u8]) -> Result<SkBuff> {
@@ -111,23 +137,8 @@ impl PacketExecute {
 /// C: `ovs_packet_cmd_execute()`.
 impl Doit for PacketExecute {
     fn doit(info: &GenlInfo<'_>) -> Result {
-        let log = info.attr(PROBE).is_none();
-        let (Some(packet), Some(key_attr), Some(actions)) =
-            (info.attr(PACKET), info.attr(KEY), info.attr(ACTIONS))
-        else {
-            return Err(EINVAL);
-        };
-
-        let mut skb = Self::packet(info, packet.payload())?;
-
         let mut key = SwFlowKey::zeroed();
-        ovs_nla_get_flow_metadata(key_attr, &mut key, log)?;
-        key_extract_packet(&mut skb, &mut key)?;
-
-        let acts = ovs_nla_copy_actions(actions, &key, log)?;
-
-        skb.set_priority(key.priority);
-        skb.set_mark(key.skb_mark);
+        let (mut skb, acts) = Self::parse(info, &mut key)?;
 
         let guard = BhGuard::new();
         let ctx = guard.proof();

@@ -2,6 +2,8 @@
 
 //! A datapath's ports by number.
 
+use core::convert::Infallible;
+
 use kernel::prelude::*;
 
 use kernel_ext::sync::rcu::{
@@ -22,7 +24,9 @@ pub(crate) const DP_MAX_PORTS: u32 = 65535;
 const PAGE: usize = 256;
 
 /// 256 ports with successive numbers.
-struct PortPage([RcuSlot<Vport>; PAGE]);
+struct PortPage {
+    slots: [RcuSlot<Vport>; PAGE],
+}
 
 /// Ports by number, in two steps of 256: two loads, whatever the number of
 /// ports. Read under RCU, changed under `ovs_mutex`.
@@ -53,31 +57,33 @@ impl PortMap {
     #[inline]
     pub(crate) fn get<'g>(&self, port_no: u32, rcu: RcuRead<'g>) -> Option<&'g Vport> {
         let (page, place) = self.locate(port_no)?;
-        page.get(rcu)?.0.get(place)?.get(rcu)
+        page.get(rcu)?.slots.get(place)?.get(rcu)
     }
 
     /// The port with this number, with a reference of its own.
     pub(crate) fn load(&self, port_no: u32) -> Option<RcuArc<Vport>> {
         let (page, place) = self.locate(port_no)?;
-        page.load()?.0.get(place)?.load()
+        page.load()?.slots.get(place)?.load()
     }
 
     /// Puts a port in, at its number.
     pub(crate) fn add(&self, _lock: &OvsGuard, port_no: u16, port: RcuArc<Vport>) -> Result {
         let (page, place) = self.locate(u32::from(port_no)).ok_or(EFBIG)?;
         if page.is_empty() {
-            let fresh = PortPage([const { RcuSlot::empty() }; PAGE]);
-            page.replace(Some(RcuArc::new(fresh, GFP_KERNEL)?));
+            let fresh = init!(PortPage {
+                slots <- pin_init::init_array_from_fn(|_| RcuSlot::empty()),
+            });
+            page.replace(Some(RcuArc::init::<Infallible>(fresh, GFP_KERNEL)?));
         }
         let page = page.load().ok_or(ENOMEM)?;
-        page.0.get(place).ok_or(EFBIG)?.replace(Some(port));
+        page.slots.get(place).ok_or(EFBIG)?.replace(Some(port));
         Ok(())
     }
 
     /// Takes the port with this number out.
     pub(crate) fn remove(&self, _lock: &OvsGuard, port_no: u16) -> Option<RcuArc<Vport>> {
         let (page, place) = self.locate(u32::from(port_no))?;
-        page.load()?.0.get(place)?.replace(None)
+        page.load()?.slots.get(place)?.replace(None)
     }
 
     /// The port with the lowest number that is at least `from`.
@@ -85,7 +91,7 @@ impl PortMap {
         let (mut page_no, mut place) = ((from >> 8) as usize, (from & 0xff) as usize);
         while let Some(page) = self.pages.get(page_no) {
             if let Some(page) = page.get(rcu) {
-                let found = page.0.iter().skip(place).find_map(|slot| slot.get(rcu));
+                let found = page.slots.iter().skip(place).find_map(|slot| slot.get(rcu));
                 if found.is_some() {
                     return found;
                 }

@@ -59,7 +59,10 @@ use super::{
     netlink::flow_moved,
     policy,
     reason::Reason,
-    rule::translate,
+    rule::{
+        translate,
+        Translated, //
+    },
     state::{
         State,
         Status, //
@@ -269,6 +272,7 @@ impl Engine {
 
     /// Installs a rule for a flow and then destroys the one it had, so that
     /// there always is one.
+    #[inline(never)]
     fn install(
         &self,
         dp: &RcuArc<Datapath>,
@@ -282,11 +286,7 @@ impl Engine {
         if dp.net().get() != Net::init() {
             return Err(Status::of(State::NoBlock));
         }
-        let acts = flow.load_actions().ok_or(Status::of(State::Software))?;
-        let rule = translate(dp, flow, &acts).map_err(|reason| Status {
-            reason: reason.code(),
-            ..Status::of(State::Refused)
-        })?;
+        let mut rule = rule_of(dp, flow)?;
         // A packet that misses in the middle comes back without its recirculation
         // id.
         if rule.chain != 0 || rule.goto_chain.is_some() {
@@ -318,7 +318,7 @@ impl Engine {
                 flow: flow.clone(),
                 dp: dp.clone(),
                 block: block.clone(),
-                out_ports: rule.out_ports,
+                out_ports: mem::take(&mut rule.out_ports),
             },
             GFP_KERNEL,
         )
@@ -444,6 +444,19 @@ impl Engine {
             }
         });
     }
+}
+
+/// The rule of a flow, which is large: it is not on the stack of drivers.
+#[inline(never)]
+fn rule_of(dp: &RcuArc<Datapath>, flow: &SwFlow) -> Result<KBox<Translated>, Status> {
+    let acts = flow.load_actions().ok_or(Status::of(State::Software))?;
+    let refused = |reason: Reason| Status {
+        reason: reason.code(),
+        ..Status::of(State::Refused)
+    };
+    let rule = translate(dp, flow, &acts).map_err(refused)?;
+
+    KBox::new(rule, GFP_KERNEL).map_err(|_| refused(Reason::NoMemory))
 }
 
 /// Has the engine look at all flows that match on a port.

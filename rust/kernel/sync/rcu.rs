@@ -125,6 +125,26 @@ impl<T: Send + Sync + 'static> RcuArc<T> {
         ))
     }
 
+    /// Makes `data` where it is to be on the heap, with one reference: for what
+    /// is too large for the stack.
+    pub fn init<E>(data: impl Init<T, E>, flags: Flags) -> Result<Self>
+    where
+        Error: From<E>,
+    {
+        let inner = KBox::init(
+            init!(Inner {
+                refcount: AtomicUsize::new(1),
+                rcu: UnsafeCell::new(MaybeUninit::uninit()),
+                data <- data,
+            }? E),
+            flags,
+        )?;
+        // INVARIANT: The count of one is this reference.
+        Ok(Self::from_inner(
+            NonNull::new(KBox::into_raw(inner)).ok_or(ENOMEM)?,
+        ))
+    }
+
     #[inline]
     fn from_inner(ptr: NonNull<Inner<T>>) -> Self {
         Self {
