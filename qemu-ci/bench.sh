@@ -13,13 +13,13 @@
 #                   dump dump-terse memory upcalls (default: all)
 #   --modules LIST  of c, ours, floor (default: all)
 #   --module FILE   our module, already built for the uml kernel
-#   --out FILE      the JSON file (default: results/bench.json in the cache)
+#   --out FILE      the JSON file (default: bench.json in a folder of the cache)
 #   --quick         a tenth of the packets, 2 rounds: to see that it works
 . "$(dirname "$0")/lib.sh"
 . "$TOP/qemu-ci/kernels/um-lib.sh"
 
 ALL=one-burst32,one-burst1,masks32,masks256,install,delete,dump,dump-terse,memory,upcalls
-ROUNDS=5 CASES=$ALL MODULES=c,ours,floor OURS='' OUT=$CACHE/results/bench.json SCALE=1
+ROUNDS=5 CASES=$ALL MODULES=c,ours,floor OURS='' WORK=$(per_tree bench) OUT='' SCALE=1
 
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -45,7 +45,7 @@ need_root
 "$TOP/qemu-ci/kernels/uml.sh" >/dev/null
 [ -d "$GUESTROOT" ] || "$TOP/qemu-ci/setup/guestroot.sh"
 
-WORK=$CACHE/bench
+OUT=${OUT:-$WORK/bench.json}
 mkdir -p "$WORK" "$(dirname "$OUT")"
 run_logged "$CACHE/log/bench-client.log" in_tools gcc -O2 -Wall -Wextra -Werror -static \
 	-o "$WORK/ovsbench" "$TOP/qemu-ci/bench/ovsbench.c"

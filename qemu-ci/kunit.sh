@@ -34,7 +34,7 @@ done
 
 need_root
 "$TOP/qemu-ci/kernels/$KERNEL.sh" >/dev/null
-WORK=$CACHE/kunit
+WORK=$(per_tree kunit)
 mkdir -p "$WORK"
 missing=$(um_missing "$TOP/kunit/.kunitconfig" "$(um_dir "$KERNEL")/build/.config")
 [ -z "$missing" ] || die "the $KERNEL kernel lacks ${missing//$'\n'/ }: add it to qemu-ci/kernels/uml.config"

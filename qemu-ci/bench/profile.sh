@@ -36,7 +36,7 @@ done
 
 need_root
 "$TOP/qemu-ci/kernels/uml.sh" >/dev/null
-WORK=$CACHE/bench
+WORK=$(per_tree bench)
 mkdir -p "$WORK"
 run_logged "$CACHE/log/bench-client.log" in_tools gcc -O2 -static \
 	-o "$WORK/ovsbench" "$TOP/qemu-ci/bench/ovsbench.c"

@@ -43,7 +43,7 @@ um_make_args() {
 
 # um_module NAME SRC OUT [VARIABLE=VALUE]...: build the module whose Kbuild is
 # in SRC for kernel NAME, in a copy of its sources in OUT, so that one tree
-# serves several kernels at a time.
+# serves several kernels at a time. The log is OUT.log.
 um_module() {
 	local dir args src=$2 out=$3
 	dir=$(um_dir "$1")
@@ -55,7 +55,7 @@ um_module() {
 		--exclude='*_generated.rs' --exclude='*.mod.c' --include='*/' \
 		--include='*.rs' --include='*.[ch]' --include=Kbuild \
 		--include=bindgen_parameters --exclude='*' "$src/" "$out/"
-	run_logged "$CACHE/log/module-$(basename "$out").log" \
+	run_logged "$out.log" \
 		in_tools make -C "$KSRC" O="$dir/build" "${args[@]}" "$@" \
 		-j"$(nproc)" M="$out" modules
 }
