@@ -8,9 +8,10 @@ const netdev_features_t OVS_CONST_NETIF_F_GSO_SOFTWARE = NETIF_F_GSO_SOFTWARE;
 const netdev_features_t OVS_CONST_NETIF_F_GSO_ENCAP_ALL = NETIF_F_GSO_ENCAP_ALL;
 #endif
 
-__rust_helper void rust_helper_dev_hold_untracked(struct net_device *dev)
+__rust_helper void rust_helper_netdev_hold(struct net_device *dev, netdevice_tracker *tracker,
+					   gfp_t gfp)
 {
-	__dev_hold(dev);
+	netdev_hold(dev, tracker, gfp);
 }
 
 __rust_helper void rust_helper_netdev_tracker_alloc(struct net_device *dev,

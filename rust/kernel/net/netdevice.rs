@@ -121,10 +121,12 @@ impl NetDevice {
 
     /// Takes a reference. C: `netdev_hold()`.
     pub fn hold(&self, gfp: Flags) -> NetDeviceRef {
+        let dev = self.as_ptr();
         // SAFETY: The device is valid; the reference belongs to the new object.
         unsafe {
-            bindings::dev_hold_untracked(self.as_ptr());
-            NetDeviceRef::track(NonNull::new_unchecked(self.as_ptr()), gfp)
+            NetDeviceRef::with_tracker(NonNull::new_unchecked(dev), |tracker| {
+                bindings::netdev_hold(dev, tracker, crate::gfp::as_raw(gfp))
+            })
         }
     }
 
@@ -341,24 +343,29 @@ impl NetDeviceRef {
     /// The caller must own a reference to `dev` that was taken with
     /// `dev_hold()`, and gives it away.
     unsafe fn from_untracked(dev: NonNull<bindings::net_device>) -> Self {
-        // SAFETY: By the function's safety requirement.
-        unsafe { Self::track(dev, GFP_KERNEL) }
+        // SAFETY: By the function's safety requirement; the device is valid and
+        // the tracker is new.
+        unsafe {
+            Self::with_tracker(dev, |tracker| {
+                bindings::netdev_tracker_alloc(dev.as_ptr(), tracker, bindings::GFP_KERNEL)
+            })
+        }
     }
 
-    /// As [`Self::from_untracked`], with allocation flags for the tracker.
+    /// With a tracker that `init` makes.
     ///
     /// # Safety
     ///
-    /// As for [`Self::from_untracked`].
-    unsafe fn track(dev: NonNull<bindings::net_device>, gfp: Flags) -> Self {
+    /// The caller must own a reference to `dev`, which the tracker is made for,
+    /// and gives it away.
+    unsafe fn with_tracker(
+        dev: NonNull<bindings::net_device>,
+        init: impl FnOnce(*mut bindings::netdevice_tracker),
+    ) -> Self {
         // SAFETY: It is a pointer or an empty structure, by the kernel's
         // configuration; null and zeroes are valid for them.
         let mut tracker: bindings::netdevice_tracker = unsafe { core::mem::zeroed() };
-        // SAFETY: The device is valid; the tracker is new. Where the kernel has
-        // no reference tracker, this does nothing.
-        unsafe {
-            bindings::netdev_tracker_alloc(dev.as_ptr(), &raw mut tracker, crate::gfp::as_raw(gfp))
-        };
+        init(&raw mut tracker);
         // INVARIANT: The caller's reference moves in. What C keeps is a pointer
         // in the tracker, not one to it, so the tracker may move.
         Self {
