@@ -291,6 +291,36 @@ def many(t):
         t.inject(f"packet {i:d}", t.taps["t1"], f.udp4(sport=i))
 
 
+@case("flow")
+def many_masks(t):
+    """Flows of 60 masks that do not overlap: each packet finds its own,
+    while masks come and go around it."""
+    (tap, *_) = t.switch(3)
+    made = []
+    for i in range(60):
+        # Destination ports differ, so that no packet fits two flows.
+        bits = 0xFFFF ^ (1 << (i % 16)) if i < 16 else 0xFFFF ^ (3 << (i % 15))
+        mask = (
+            o.k_in_port(0xFFFFFFFF)
+            + o.k_type(0xFFFF)
+            + attr(o.K_IPV4, b"\xff" * 4 + bytes(4) + b"\xff" + bytes((0xFF if i & 1 else 0, 0, 0)))
+            + attr(o.K_UDP, bits.to_bytes(2, "big") + b"\xff\xff")
+            + (u32(o.K_SKB_MARK, i // 15) if i // 15 else b"")
+        )
+        key = udp(sport=1000, dport=3000 + i)
+        t.flow(f"new {i}", key, o.a_output(2 + i % 2), mask, flags=0, quiet=True)
+        made.append(key)
+    t.req("masks", o.DP, o.GET, dp="dp0")
+    for i in range(0, 60, 7):
+        t.inject(f"packet {i}", tap, f.udp4(dport=3000 + i))
+    for i in range(0, 60, 2):
+        t.flow(f"del {i}", made[i], None, cmd=o.DEL, flags=0, quiet=True)
+    t.req("fewer masks", o.DP, o.GET, dp="dp0")
+    for i in range(0, 60, 7):
+        t.inject(f"packet {i} again", tap, f.udp4(dport=3000 + i))
+    t.counters(ports=("t1", "t2", "t3"))
+
+
 @case_each("flow", [(str(n), n) for n in range(1, 14)])
 def attr_lengths(t, kind):
     t.switch(1)

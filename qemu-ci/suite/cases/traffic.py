@@ -340,6 +340,42 @@ def internal_ports(t):
     t.note("link", t.rt.get("int0")["stats"])
 
 
+@case("traffic")
+def stack_over_internal(t):
+    """The kernel's own stack sends through an internal port: UDP with
+    segmentation left to the kernel (row 46), to user space and a tap."""
+    import socket
+
+    t.switch(1)
+    t.vport("int0", kind=o.T_INTERNAL, port=9, pids=(t.up.pid,))
+    t.rt.set("int0", address="02:00:00:00:00:99")
+    t.rt.up("int0")
+    t.settle(0.1)
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+        raw.bind(("int0", 0))
+        raw.setsockopt(263, 15, 1)  # SOL_PACKET, PACKET_VNET_HDR
+        for what, frame, header in (
+            ("plain", f.udp4(), vnet()),
+            ("partial", f.udp4(partial=True), vnet(VNET_NEEDS_CSUM, 0, 0, 0, 34, 6)),
+            ("tso4", *HEADERS["tso4"]),
+            ("uso4", *HEADERS["uso4"]),
+            ("tso6", *HEADERS["tso6"]),
+        ):
+            kind = int.from_bytes(frame[12:14], "big")
+            for name, acts in (
+                ("miss", None),
+                ("user, output", o.a_userspace(t.up.pid) + o.a_output(1)),
+                ("output, user", o.a_output(1) + o.a_userspace(t.up.pid)),
+                ("vlan, user, output", o.a_push_vlan(0x1001) + o.a_userspace(t.up.pid) + OUT),
+            ):
+                if acts is not None:
+                    t.in_port_flow(9, acts, kind=kind)
+                raw.send(header + frame)
+                t.note(f"{what}: {name}")
+                t.flush()
+    t.counters(ports=("int0", "t1"))
+
+
 def read_packets(sock):
     out = []
     while True:
