@@ -162,6 +162,21 @@ mod tests {
         Ok(())
     }
 
+    fn clones_of(w: &mut AttrBuf, levels: u32) -> Result {
+        match levels.checked_sub(1) {
+            None => to_2(w),
+            Some(levels) => nest(w, OVS_ACTION_ATTR_CLONE, |w| clones_of(w, levels)),
+        }
+    }
+
+    #[test]
+    fn clones_nest_to_a_limit() -> Result {
+        assert!(tcp_is(|w| clones_of(w, 4), "redirect(lo)")?);
+        assert!(tcp_refused(|w| clones_of(w, 5), Reason::TooDeep)?);
+        assert!(tcp_refused(|w| clones_of(w, 16), Reason::TooDeep)?);
+        Ok(())
+    }
+
     #[test]
     fn vlan_actions() -> Result {
         assert!(tcp_is(

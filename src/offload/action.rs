@@ -37,8 +37,9 @@ use crate::{
 /// The bits of a type of service or traffic class that are ECN's.
 const INET_ECN_MASK: u8 = 3;
 
-/// How deep actions nest at most, as where they are made.
-const MAX_DEPTH: u32 = 16;
+/// How deep clones nest at most: less than software allows, as each level takes
+/// stack before a driver does.
+const MAX_DEPTH: u32 = 4;
 
 /// How many VLAN tags a rule pushes at most. More are refused as too many
 /// actions.
@@ -450,7 +451,7 @@ impl<F: FnMut(u16) -> Result<NetDeviceRef, Reason>> Builder<'_, F> {
     /// Goes through a list: all actions, or a clone's. At its end the packet is
     /// done with if `last`. Returns the chain that it goes on in.
     fn list(&mut self, actions: &[Action], last: bool, depth: u32) -> Result<Option<u32>, Reason> {
-        let depth = depth.checked_sub(1).ok_or(Reason::TooManyActions)?;
+        let depth = depth.checked_sub(1).ok_or(Reason::TooDeep)?;
         let seen = visible(actions, depth);
 
         for (i, action) in seen.iter().enumerate() {
@@ -527,6 +528,7 @@ fn is_visible(action: &Action, depth: u32) -> bool {
 
 /// Puts the actions of a flow with this key and mask, whose packets have `tags`
 /// VLAN tags, into a rule. Returns the chain that it goes to.
+#[inline(never)]
 pub(super) fn put_actions(
     rule: &mut FlowRule,
     key: &SwFlowKey,

@@ -77,6 +77,7 @@ reasons! {
     OutputToInPort = "output to the input port",
     TooManyActions = "more actions than drivers take",
     NoChains = "recirculation, of which hardware cannot hand over an unfinished packet here",
+    TooDeep = "clones nested deeper than four",
 }
 
 impl Reason {

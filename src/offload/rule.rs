@@ -370,6 +370,7 @@ pub(crate) struct Rule {
 
 /// Makes a rule of a masked key, its mask and its actions. `device` gives the
 /// device of a port that an action sends to.
+#[inline(never)]
 pub(crate) fn translate_rule(
     key: &SwFlowKey,
     mask: &SwFlowKey,
@@ -396,6 +397,9 @@ pub(crate) fn translate_rule(
 /// Makes a rule of a flow. May sleep.
 ///
 /// Fails with the reason why the flow stays in software.
+///
+/// Out of line, as drivers, which are called after it, need much stack.
+#[inline(never)]
 pub(crate) fn translate(
     dp: &RcuArc<Datapath>,
     flow: &SwFlow,
