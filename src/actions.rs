@@ -7,7 +7,7 @@ pub(crate) mod cb;
 pub(crate) mod execute;
 mod output;
 mod push_pop;
-mod set;
+pub(crate) mod set;
 
 use kernel::prelude::*;
 

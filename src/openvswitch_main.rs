@@ -47,6 +47,9 @@ mod offload;
 mod vport;
 
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../kunit/actions_set.rs"]
+mod kunit_actions_set;
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[path = "../kunit/flow_extract.rs"]
 mod kunit_flow_extract;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]

@@ -55,7 +55,7 @@ fn offset(offset: isize) -> Result<usize> {
 ///
 /// C: `execute_masked_set_action()`.
 #[inline]
-pub(super) fn execute_set_action(
+pub(crate) fn execute_set_action(
     skb: &mut SkBuff,
     flow_key: &mut SwFlowKey,
     field: &SetField,

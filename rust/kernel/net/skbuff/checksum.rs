@@ -177,3 +177,29 @@ impl ProtoCsum {
 fn not([a, b]: [u8; 2]) -> [u8; 2] {
     [!a, !b]
 }
+
+/// For tests.
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+impl SkBuff {
+    /// Sets how the checksum stands; with [`IpSummed::Complete`] the sum over
+    /// the packet is calculated.
+    pub fn set_ip_summed(&mut self, summed: IpSummed) {
+        let raw = match summed {
+            IpSummed::None => bindings::CHECKSUM_NONE,
+            IpSummed::Unnecessary => bindings::CHECKSUM_UNNECESSARY,
+            IpSummed::Complete => bindings::CHECKSUM_COMPLETE,
+            IpSummed::Partial => bindings::CHECKSUM_PARTIAL,
+        };
+        // CAST: All are below 4.
+        self.headers_mut().set_ip_summed(raw as u8);
+        let sum = self.packet_sum();
+        self.set_csum(sum);
+    }
+
+    /// The sum over the packet, calculated. C: `skb_checksum()`.
+    pub fn packet_sum(&self) -> Wsum {
+        // CAST: A packet is shorter than that.
+        // SAFETY: By the type invariant.
+        unsafe { bindings::skb_checksum(self.as_ptr(), 0, self.len() as i32, 0) }
+    }
+}
