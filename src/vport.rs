@@ -17,6 +17,7 @@ use kernel::prelude::*;
 use zerocopy::network_endian::U16 as Be16;
 
 use kernel_ext::{
+    mem::with_zeroed,
     net::{
         namespace::Net,
         netdevice::{
@@ -505,8 +506,9 @@ pub(crate) fn ovs_vport_receive<'g>(ctx: BhRcu<'g>, vport: &'g Vport, mut skb: S
         skb.scrub(true);
         skb.set_mark(mark);
     }
-    let mut key = SwFlowKey::zeroed();
-    ovs_flow_key_extract(&mut skb, vport.port_no, &mut key)?;
-    ovs_dp_process_packet(&mut Execution::new(ctx), dp, vport, skb, &mut key);
-    Ok(())
+    with_zeroed(|key: &mut SwFlowKey| {
+        ovs_flow_key_extract(&mut skb, vport.port_no, key)?;
+        ovs_dp_process_packet(&mut Execution::new(ctx), dp, vport, skb, key);
+        Ok(())
+    })
 }

@@ -12,13 +12,14 @@ use core::{
 
 use zerocopy::FromZeros;
 
-/// A `T` of zeroes, made with stores.
+/// Calls `f` with a `T` of zeroes on the stack, made with stores.
 ///
 /// The compiler would call `memset()` for what is larger than 128 bytes, since
-/// it may not use vector registers in the kernel. For something that is on the
-/// stack for every packet, that call costs more than the stores.
+/// it may not use vector registers in the kernel, and `memcpy()` for a value
+/// that is returned. For something that is on the stack for every packet, these
+/// calls cost more than the stores.
 #[inline(always)]
-pub fn zeroed_inline<T: FromZeros>() -> T {
+pub fn with_zeroed<T: FromZeros, R>(f: impl FnOnce(&mut T) -> R) -> R {
     const CHUNK: usize = 64;
 
     let mut value = MaybeUninit::<T>::uninit();
@@ -34,5 +35,8 @@ pub fn zeroed_inline<T: FromZeros>() -> T {
         offset = offset.wrapping_add(len);
     }
     // SAFETY: All bytes were set to zero, which is a valid `T`.
-    unsafe { value.assume_init() }
+    let result = f(unsafe { value.assume_init_mut() });
+    // SAFETY: As above; it is not used any more.
+    unsafe { value.assume_init_drop() };
+    result
 }

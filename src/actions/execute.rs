@@ -169,6 +169,7 @@ pub(crate) fn ovs_execute_actions<'g>(
 
 /// Drops a packet that entered the datapath too often, and says so.
 #[cold]
+#[inline(never)]
 fn recursion_limit(ctx: BhRcu<'_>, dp: &Datapath, skb: SkBuff) -> Result {
     if net_ratelimit() {
         let name = dp.local(ctx.rcu()).map(|port| port.name());
@@ -182,6 +183,7 @@ fn recursion_limit(ctx: BhRcu<'_>, dp: &Datapath, skb: SkBuff) -> Result {
 }
 
 /// Runs a list of actions on a packet.
+#[inline(never)]
 fn do_execute_actions<'g>(
     exec: &mut Execution<'g>,
     exec_level: &'g Counter,
@@ -236,38 +238,29 @@ fn do_execute_actions<'g>(
                 return Ok(());
             }
             Action::Recirc(recirc_id) => {
-                let updated = if key.is_valid() {
-                    Ok(())
-                } else {
-                    ovs_flow_key_update(&mut skb, key)
-                };
-                match updated {
+                let nested = Nested::Recirc(*recirc_id);
+                match update_key(&mut skb, key) {
                     Err(e) => Err(e),
-                    Ok(()) => {
-                        let nested = Nested::Recirc(*recirc_id);
-                        if last {
-                            return run_nested(
-                                exec, exec_level, dp, in_port, skb, key, nested, true,
-                            );
-                        }
-                        match skb.try_clone(GFP_ATOMIC) {
-                            Some(clone) => {
-                                run_nested(exec, exec_level, dp, in_port, clone, key, nested, true)
-                            }
-                            None => Ok(()),
-                        }
+                    Ok(()) if last => {
+                        return run_on_copy(exec, exec_level, dp, in_port, skb, key, nested);
                     }
+                    Ok(()) => match skb.try_clone(GFP_ATOMIC) {
+                        Some(clone) => {
+                            run_on_copy(exec, exec_level, dp, in_port, clone, key, nested)
+                        }
+                        None => Ok(()),
+                    },
                 }
             }
             Action::Clone(clone) => {
-                let nested = Nested::Actions(&clone.actions);
-                let copy_key = !clone.exec;
+                let nested = &clone.actions;
+                let in_place = clone.exec;
                 if last {
-                    return run_nested(exec, exec_level, dp, in_port, skb, key, nested, copy_key);
+                    return run_nested(exec, exec_level, dp, in_port, skb, key, nested, in_place);
                 }
                 match skb.try_clone(GFP_ATOMIC) {
                     Some(clone) => {
-                        run_nested(exec, exec_level, dp, in_port, clone, key, nested, copy_key)
+                        run_nested(exec, exec_level, dp, in_port, clone, key, nested, in_place)
                     }
                     None => Ok(()),
                 }
@@ -279,16 +272,16 @@ fn do_execute_actions<'g>(
                     }
                     continue;
                 }
-                let nested = Nested::Actions(&sample.actions);
-                let copy_key = !sample.exec;
+                let nested = &sample.actions;
+                let in_place = sample.exec;
                 let cb = skb.cb_mut::<OvsSkbCb>();
                 let outer_probability = core::mem::replace(&mut cb.probability, sample.probability);
                 if last {
-                    return run_nested(exec, exec_level, dp, in_port, skb, key, nested, copy_key);
+                    return run_nested(exec, exec_level, dp, in_port, skb, key, nested, in_place);
                 }
                 let result = match skb.try_clone(GFP_ATOMIC) {
                     Some(clone) => {
-                        run_nested(exec, exec_level, dp, in_port, clone, key, nested, copy_key)
+                        run_nested(exec, exec_level, dp, in_port, clone, key, nested, in_place)
                     }
                     None => Ok(()),
                 };
@@ -306,6 +299,16 @@ fn do_execute_actions<'g>(
     Ok(())
 }
 
+/// Makes sure that the key describes the packet. Fails as
+/// [`ovs_flow_key_update`].
+#[inline]
+fn update_key(skb: &mut SkBuff, key: &mut SwFlowKey) -> Result {
+    if key.is_valid() {
+        return Ok(());
+    }
+    ovs_flow_key_update(skb, key)
+}
+
 /// Whether a packet is among those that are sampled with this probability, out
 /// of `u32::MAX`.
 fn is_sampled(probability: u32) -> bool {
@@ -313,6 +316,7 @@ fn is_sampled(probability: u32) -> bool {
 }
 
 /// Puts a hash of the packet into the key.
+#[inline(never)]
 fn execute_hash(skb: &mut SkBuff, key: &mut SwFlowKey, alg: u32, basis: u32) {
     let hash = match alg {
         uapi::ovs_hash_alg_OVS_HASH_ALG_L4 => skb.hash(),
@@ -323,13 +327,12 @@ fn execute_hash(skb: &mut SkBuff, key: &mut SwFlowKey, alg: u32, basis: u32) {
     key.dp_hash = jhash_1word(hash, basis).max(1);
 }
 
-/// Runs a nested list of actions, or looks the packet up again, now or when the
-/// actions that run have ended.
+/// Runs a nested list of actions: on the key itself if `in_place` says that it
+/// may be changed, otherwise on a copy, see [`run_on_copy`].
 ///
-/// `copy_key` says that the key must stay as it is.
-///
-/// C: `clone_execute()`, whose caller has cloned the packet here.
-#[inline(never)]
+/// Lists can be nested 16 deep, so nothing large may be in this frame or that
+/// of [`do_execute_actions`].
+#[inline]
 #[allow(clippy::too_many_arguments, reason = "is C's, and all are needed")]
 fn run_nested<'g>(
     exec: &mut Execution<'g>,
@@ -338,15 +341,31 @@ fn run_nested<'g>(
     in_port: &'g Vport,
     skb: SkBuff,
     key: &mut SwFlowKey,
-    nested: Nested<'g>,
-    copy_key: bool,
+    actions: &'g [Action],
+    in_place: bool,
 ) -> Result {
-    if !copy_key {
-        if let Nested::Actions(actions) = nested {
-            return do_execute_actions(exec, exec_level, dp, in_port, skb, key, actions);
-        }
+    if in_place {
+        do_execute_actions(exec, exec_level, dp, in_port, skb, key, actions)
+    } else {
+        let nested = Nested::Actions(actions);
+        run_on_copy(exec, exec_level, dp, in_port, skb, key, nested)
     }
+}
 
+/// Runs a nested list of actions, or looks the packet up again, on a copy of
+/// the key: now, or when the actions that run have ended.
+///
+/// C: `clone_execute()`, whose caller has cloned the packet here.
+#[inline(never)]
+fn run_on_copy<'g>(
+    exec: &mut Execution<'g>,
+    exec_level: &'g Counter,
+    dp: &'g Datapath,
+    in_port: &'g Vport,
+    skb: SkBuff,
+    key: &SwFlowKey,
+    nested: Nested<'g>,
+) -> Result {
     let level = exec_level.get();
     if level > OVS_DEFERRED_ACTION_THRESHOLD {
         defer(exec, dp, in_port, skb, key, nested);
@@ -372,6 +391,7 @@ fn run_nested<'g>(
 /// Puts a packet off until the actions that run have ended. Drops it, and says
 /// so, where too many are.
 #[cold]
+#[inline(never)]
 fn defer<'g>(
     exec: &mut Execution<'g>,
     dp: &'g Datapath,
@@ -384,22 +404,7 @@ fn defer<'g>(
     let room = deferred.len() < DEFERRED_ACTION_LIMIT && deferred.reserve(1, GFP_ATOMIC).is_ok();
     if !room {
         skb.free(OVS_DROP_DEFERRED_LIMIT);
-        if net_ratelimit() {
-            let name = dp.local(exec.ctx.rcu()).map(|port| port.name());
-            let name = name.as_ref().map_or(c"", DeviceName::as_cstr);
-            match nested {
-                Nested::Actions(_) => pr_warn!(
-                    "{}: deferred action limit reached, drop sample action\n",
-                    name
-                ),
-                Nested::Recirc(recirc_id) => pr_warn!(
-                    "{}: deferred action limit reached, drop recirc action (recirc_id={:#x})\n",
-                    name,
-                    recirc_id
-                ),
-            }
-        }
-        return;
+        return deferred_limit(exec.ctx, dp, nested);
     }
 
     let mut key = *key;
@@ -416,9 +421,32 @@ fn defer<'g>(
     }));
 }
 
+/// Says that too many packets were put off.
+#[cold]
+#[inline(never)]
+fn deferred_limit(ctx: BhRcu<'_>, dp: &Datapath, nested: Nested<'_>) {
+    if !net_ratelimit() {
+        return;
+    }
+    let name = dp.local(ctx.rcu()).map(|port| port.name());
+    let name = name.as_ref().map_or(c"", DeviceName::as_cstr);
+    match nested {
+        Nested::Actions(_) => pr_warn!(
+            "{}: deferred action limit reached, drop sample action\n",
+            name
+        ),
+        Nested::Recirc(recirc_id) => pr_warn!(
+            "{}: deferred action limit reached, drop recirc action (recirc_id={:#x})\n",
+            name,
+            recirc_id
+        ),
+    }
+}
+
 /// Goes on with all packets that were put off, and with those that are while
 /// that is done.
 #[cold]
+#[inline(never)]
 fn process_deferred_actions<'g>(exec: &mut Execution<'g>, exec_level: &'g Counter) {
     let mut next = 0usize;
     while let Some(deferred) = exec

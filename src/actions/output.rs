@@ -59,7 +59,7 @@ fn ovs_mac_header_len(key: &SwFlowKey) -> usize {
 }
 
 /// Sends the packet to a port, cut to what the last truncation keeps of it.
-#[inline]
+#[inline(never)]
 pub(super) fn do_output(
     ctx: BhRcu<'_>,
     dp: &Datapath,
@@ -95,6 +95,7 @@ pub(super) fn do_output(
 ///
 /// C: `ovs_fragment()`.
 #[cold]
+#[inline(never)]
 fn fragment(ctx: BhRcu<'_>, dp: &Datapath, vport: &Vport, skb: SkBuff, key: &SwFlowKey) {
     if skb.network_offset() > MAX_L2_LEN as isize {
         if net_ratelimit() {
@@ -107,17 +108,7 @@ fn fragment(ctx: BhRcu<'_>, dp: &Datapath, vport: &Vport, skb: SkBuff, key: &SwF
         ETH_P_IP => FragmentProtocol::Ipv4,
         ETH_P_IPV6 => FragmentProtocol::Ipv6,
         eth_type => {
-            // C warns of this once, with a backtrace.
-            let mru = skb.cb::<OvsSkbCb>().mru;
-            if net_ratelimit() {
-                pr_warn!(
-                    "Failed fragment ->{}: eth={:04x}, MRU={}, MTU={}.\n",
-                    vport.name(),
-                    eth_type,
-                    mru,
-                    vport.dev().mtu()
-                );
-            }
+            cannot_fragment(vport, eth_type, skb.cb::<OvsSkbCb>().mru);
             return skb.free(OVS_DROP_FRAG_INVALID_PROTO);
         }
     };
@@ -163,4 +154,20 @@ pub(super) fn output_userspace(
     };
     // What cannot be sent is counted as lost; that is no error of the action.
     let _ = ovs_dp_upcall(ctx, dp, in_port, skb, key, &info, cb.cutlen);
+}
+
+/// Says that a packet that is not IP would have to be fragmented. C warns of
+/// this once, with a backtrace.
+#[cold]
+#[inline(never)]
+fn cannot_fragment(vport: &Vport, eth_type: u16, mru: u16) {
+    if net_ratelimit() {
+        pr_warn!(
+            "Failed fragment ->{}: eth={:04x}, MRU={}, MTU={}.\n",
+            vport.name(),
+            eth_type,
+            mru,
+            vport.dev().mtu()
+        );
+    }
 }

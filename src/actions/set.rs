@@ -54,7 +54,7 @@ fn offset(offset: isize) -> Result<usize> {
 /// the packet ends before the header.
 ///
 /// C: `execute_masked_set_action()`.
-#[inline]
+#[inline(never)]
 pub(crate) fn execute_set_action(
     skb: &mut SkBuff,
     flow_key: &mut SwFlowKey,

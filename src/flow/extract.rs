@@ -237,17 +237,13 @@ pub(crate) fn ovs_flow_key_extract(skb: &mut SkBuff, in_port: u16, key: &mut SwF
 /// The key is valid if this succeeds. See [`key_extract`] for errors.
 ///
 /// C: `ovs_flow_key_update()`.
+#[inline(never)]
 pub(crate) fn ovs_flow_key_update(skb: &mut SkBuff, key: &mut SwFlowKey) -> Result {
-    let old = *key;
-    *key = SwFlowKey {
-        recirc_id: old.recirc_id,
-        in_port: old.in_port,
-        mac_proto: old.mac_proto,
-        priority: old.priority,
-        skb_mark: old.skb_mark,
-        dp_hash: old.dp_hash,
-        ..SwFlowKey::zeroed()
-    };
+    let (recirc_id, in_port, mac_proto) = (key.recirc_id, key.in_port, key.mac_proto);
+    let (priority, skb_mark, dp_hash) = (key.priority, key.skb_mark, key.dp_hash);
+    key.words_mut().fill(0);
+    (key.recirc_id, key.in_port, key.mac_proto) = (recirc_id, in_port, mac_proto);
+    (key.priority, key.skb_mark, key.dp_hash) = (priority, skb_mark, dp_hash);
     key_extract(skb, key)?;
     key.mac_proto &= !SW_FLOW_KEY_INVALID;
     Ok(())

@@ -13,9 +13,12 @@
 
 use kernel::prelude::*;
 
-use zerocopy::network_endian::{
-    U16 as Be16,
-    U32 as Be32, //
+use zerocopy::{
+    network_endian::{
+        U16 as Be16,
+        U32 as Be32, //
+    },
+    FromZeros, //
 };
 use zerocopy_derive::{
     Immutable,
@@ -99,7 +102,7 @@ impl SwFlowKey {
     /// A key of zeroes.
     #[inline]
     pub(crate) fn zeroed() -> Self {
-        kernel_ext::mem::zeroed_inline()
+        FromZeros::new_zeroed()
     }
 
     /// The key as words.

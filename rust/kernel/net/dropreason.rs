@@ -73,7 +73,7 @@ impl ReasonName {
     /// A name.
     pub const fn new(name: &'static core::ffi::CStr) -> Self {
         // INVARIANT: A static `CStr` is what the invariant asks for.
-        Self(name.as_ptr())
+        Self(name.to_bytes_with_nul().as_ptr().cast())
     }
 }
 

@@ -78,7 +78,7 @@ impl SkBuff {
 
         let skb = self.as_ptr();
         // SAFETY: The socket buffer is valid and nobody else's.
-        let refdst = unsafe { (*skb).__bindgen_anon_3.__bindgen_anon_1._skb_refdst as usize };
+        let refdst = unsafe { (*skb).__bindgen_anon_3.__bindgen_anon_1._skb_refdst };
         // SAFETY: Each view of the union is an integer.
         let vlan_all = unsafe { self.headers().__bindgen_anon_2.vlan_all };
         // SAFETY: As above.
