@@ -3,6 +3,10 @@
 #
 # In the guest: run the selftests where they may write, keep their logs.
 #   guest.sh FOLDER [TEST...]
+# On user-mode Linux the kernel cannot load a module on demand.
+for m in veth vxlan geneve ip_gre psample sctp 8021q nf_conntrack; do
+	modprobe -q "$m"
+done
 if [ -n "${MODULE:-}" ]; then
 	for d in $(modinfo -F depends "$MODULE" | tr , ' '); do
 		modprobe "$d" || exit 125
