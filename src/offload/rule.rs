@@ -117,6 +117,8 @@ impl Match<'_> {
         };
         let chain = match take!(self, recirc_id) {
             (chain, u32::MAX) => chain,
+            // Chain 0 has the packets that come from a device, whose id is 0.
+            (id, mask) if id & mask == 0 => 0,
             _ => return Err(Reason::MatchRecircId),
         };
         Self::zero(take!(self, priority), Reason::MatchPriority)?;

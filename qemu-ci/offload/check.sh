@@ -1,0 +1,65 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Our module's flows in the switch of the mlx5 device model, through the real
+# driver: where each flow runs, what comes out, and that the counters add up.
+. "$(dirname "${BASH_SOURCE[0]}")/../mlx5/lib.sh"
+
+usage() {
+	cat <<'TXT'
+usage: check.sh [--module FILE.ko] [--only TEXT] [--results DIR]
+
+  --module FILE.ko  our module, built for the stock kernel (default: build it)
+  --only TEXT       only the first case (the set-up) and those whose title has TEXT
+  --results DIR     where logs and results go
+
+Prints a table and "N passed, N failed, N skipped"; the exit status is 1 if
+anything failed.
+TXT
+}
+
+module='' only='' results=$CACHE/results/offload
+while [ $# -gt 0 ]; do
+	case $1 in
+	--module | --only | --results)
+		[ $# -ge 2 ] || die "offload/check.sh: $1 needs a value (see --help)"
+		;;&
+	--module) module=$(realpath -- "$2"); shift ;;
+	--only) only=$2; shift ;;
+	--results) results=$2; shift ;;
+	-h | --help) usage; exit ;;
+	*) die "offload/check.sh: unknown option '$1' (see --help)" ;;
+	esac
+	shift
+done
+
+mlx5_setup
+if [ -z "$module" ]; then
+	say "module: build for the stock kernel"
+	run_logged "$CACHE/log/build.log" "$TOP/qemu-ci/build.sh" modules
+	module=$TOP/openvswitch.ko
+fi
+[ -f "$module" ] || die "offload/check.sh: no module $module"
+driver=$("$TOP/qemu-ci/mlx5/driver.sh")
+
+rm -rf "$results"
+mkdir -p "$results"
+RUN=$(mktemp -d "$MLX5_CACHE/run.XXXXXX")
+trap 'mlx5_stop "$RUN" 2>/dev/null; rm -rf "$RUN"' EXIT
+
+say "offload: boot with the device model"
+rc=0
+mlx5_start "$RUN" --vfs 4
+mlx5_boot "$RUN" --timeout 420 --results "$results" --module "$module" \
+	--env "MLX5_KO=$driver" --ro "${driver%/*}" \
+	-- python3 "$TOP/qemu-ci/offload/check_offload.py" ${only:+"$only"} \
+	>"$results/offload.log" 2>&1 || rc=$?
+grep -E '^(PASS|FAIL|SKIP) ' "$results/offload.log" || true
+mlx5_stop "$RUN"
+cp "$RUN/model.log" "$results/"
+if [ "$rc" -gt 1 ]; then
+	tail -n 5 "$results/offload.log" >&2
+	echo "0 passed, 1 failed, 0 skipped"
+	die "the guest ended with status $rc; its log is $results/offload.log"
+fi
+in_tools python3 "$TOP/qemu-ci/mlx5/report.py" "$results"

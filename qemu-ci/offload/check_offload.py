@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Inside the guest: flows of our datapath run in the device model's switch.
+
+Every case asserts where a flow runs, what comes out of the switch, how much of
+it the CPU saw, and that the datapath's counters are the sum of both.
+"""
+
+import json
+import os
+import re
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "mlx5"))
+from model import (  # noqa: E402
+    Model, cpu_rx, eswitch, kernel_trouble, load, quiet_ipv6, representors, run, sh, uplink,
+)
+from suite import Failed, Suite, expect, expect_true  # noqa: E402
+
+TOOL = os.path.join(os.path.dirname(__file__), "..", "..", "tools", "net", "ovs-offload")
+PORTS = ["uplink", "vf0", "vf1", "vf2", "vf3"]
+# The generator's frames: UDP from port 1000 to 2000, 10.0.0.1 to 10.0.0.2.
+IP = "eth(),eth_type(0x0800),ipv4()"
+UDP = "eth(),eth_type(0x0800),ipv4(proto=17,frag=no),udp(dst=2000)"
+
+suite = Suite("offload")
+
+
+def tool(*args):
+    """The project's own tool, as JSON."""
+    return json.loads(sh("python3", TOOL, *args, "--json"))
+
+
+def number(port):
+    """The datapath's port number of the model's port."""
+    return PORTS.index(port) + 1
+
+
+class Lab:
+    """A datapath with the uplink and four representors as ports 1 to 5."""
+
+    def __init__(self):
+        self.model = Model()
+        self.devs = {}
+
+    def cpu(self):
+        return sum(cpu_rx(d) for d in self.devs.values())
+
+    def add(self, key, actions, port="vf0"):
+        run_args = ["ovs-dpctl", "add-flow", "dp0", f"in_port({number(port)}),{key}", actions]
+        sh(*run_args)
+
+    def flows(self):
+        """State, reason, packets of each flow, by the tool."""
+        found = tool("flows", "--dp", "dp0")
+        return found["flows"] if isinstance(found, dict) else found
+
+    def settle(self, timeout=5):
+        """Wait until no flow waits to be looked at."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            flows = self.flows()
+            if all(f["state"] != "queued" for f in flows):
+                return flows
+            time.sleep(0.1)
+        raise Failed(f"flows still queued: {flows}")
+
+    def only(self, state, reason=None):
+        """The datapath's one flow is in this state."""
+        flows = self.settle()
+        expect("flows", len(flows), 1)
+        got = flows[0]
+        expect(f"state ({got.get('reason')}, {got.get('driver')})", got["state"], state)
+        if reason:
+            expect_true("the reason", re.search(reason, got.get("reason") or ""), repr(got.get("reason")))
+        return got
+
+    def traffic(self, source, count, out=(), cpu=0, wait=0.4, **args):
+        """Frames sent in at `source` come out at `out` and nowhere else; the
+        CPU receives `cpu` of them."""
+        before = self.cpu()
+        self.model.send(source, count=count, rate=args.pop("rate", 20000 if cpu == 0 else 2000), **args)
+        time.sleep(wait if cpu == 0 else wait + 0.6)
+        arrived = {p: self.model.arrived(p) for p in PORTS}
+        expect("came out at", {p: n for p, n in arrived.items() if n}, {p: count for p in out})
+        expect("the CPU received", self.cpu() - before, cpu)
+
+    def counted(self, packets, octets=None, timeout=5):
+        """The datapath's own counters of its one flow, software and hardware."""
+        deadline = time.monotonic() + timeout
+        while True:
+            dump = run("ovs-dpctl dump-flows dp0")
+            got = re.search(r"packets:(\d+), bytes:(\d+)", dump)
+            n = (int(got[1]), int(got[2])) if got else None
+            if n and n[0] >= packets or time.monotonic() > deadline:
+                break
+            time.sleep(0.2)
+        expect("packets of the flow", n and n[0], packets)
+        if octets is not None:
+            expect("bytes of the flow", n[1], octets)
+
+    def clear(self):
+        run("ovs-dpctl del-flows dp0")
+
+
+def fresh(f):
+    """A case that begins and ends without flows, in the model too."""
+    def wrapped(lab):
+        lab.clear()
+        before = lab.model.ask("status")["flow_entries"]
+        try:
+            return f(lab)
+        finally:
+            lab.model.ask("faults-clear")
+            lab.clear()
+            for _ in range(40):
+                if lab.model.ask("status")["flow_entries"] <= before:
+                    break
+                time.sleep(0.1)
+            expect("entries left in the model", lab.model.ask("status")["flow_entries"] - before, 0)
+    wrapped.__name__ = f.__name__
+    return wrapped
+
+
+@suite.case("driver in switchdev mode, our module, five ports with hardware behind them")
+def enter(lab):
+    quiet_ipv6()
+    load()
+    eswitch("switchdev")
+    lab.devs = dict(zip(PORTS, [uplink(), *representors()]))
+    expect("ports", len(lab.devs), 5)
+    run("modprobe openvswitch")
+    expect_true("our module", os.path.exists("/sys/module/openvswitch/taint") and
+                "O" in open("/sys/module/openvswitch/taint").read())
+    run("ovs-dpctl add-dp dp0")
+    for dev in lab.devs.values():
+        run(f"ip link set {dev} up")
+        run(f"ovs-dpctl add-if dp0 {dev}")
+    time.sleep(1)
+    found = tool("ports", "--dp", "dp0")
+    ports = found["ports"] if isinstance(found, dict) else found
+    print(json.dumps(ports))
+    bound = [p["name"] for p in ports if p.get("bound")]
+    expect("ports with hardware behind them", sorted(bound), sorted(lab.devs.values()))
+
+
+@suite.case("a miss goes to software")
+@fresh
+def miss(lab):
+    lab.traffic("vf0", 50, cpu=50)
+
+
+@suite.case("redirect: 1000 packets, none through the CPU, counters equal")
+@fresh
+def redirect(lab):
+    lab.add(IP, str(number("vf1")))
+    lab.only("hardware")
+    lab.traffic("vf0", 1000, ["vf1"])
+    lab.counted(1000, 60000)
+    got = lab.only("hardware")
+    expect("the tool's count", got["packets"], 1000)
+
+
+@suite.case("delete brings the miss back")
+@fresh
+def delete(lab):
+    lab.add(IP, str(number("vf1")))
+    lab.only("hardware")
+    lab.traffic("vf0", 100, ["vf1"])
+    lab.clear()
+    time.sleep(0.5)
+    lab.traffic("vf0", 50, cpu=50)
+
+
+@suite.case("to the wire and from the wire")
+@fresh
+def wire(lab):
+    lab.add(IP, str(number("uplink")))
+    lab.add(IP, str(number("vf2")), port="uplink")
+    for f in lab.settle():
+        expect("state", f["state"], "hardware")
+    lab.traffic("vf0", 200, ["uplink"])
+    lab.traffic("uplink", 200, ["vf2"])
+
+
+@suite.case("drop")
+@fresh
+def drop(lab):
+    lab.add(IP, "drop")
+    lab.only("hardware")
+    lab.traffic("vf0", 300)
+    lab.counted(300, 18000)
+
+
+@suite.case("two outputs")
+@fresh
+def mirror(lab):
+    lab.add(IP, f"{number('vf1')},{number('vf2')}")
+    lab.only("hardware")
+    lab.traffic("vf0", 200, ["vf1", "vf2"])
+    lab.counted(200)
+
+
+@suite.case("match on layer 4: what matches is in hardware, what does not misses")
+@fresh
+def match(lab):
+    lab.add(UDP, str(number("vf1")))
+    lab.only("hardware")
+    lab.traffic("vf0", 100, ["vf1"])
+    lab.traffic("vf0", 20, cpu=20, dport=2001)
+    lab.counted(100)
+
+
+@suite.case("masked addresses")
+@fresh
+def masked(lab):
+    lab.add("eth(),eth_type(0x0800),ipv4(dst=10.0.0.0/255.255.255.0)", str(number("vf3")))
+    lab.only("hardware")
+    lab.traffic("vf0", 100, ["vf3"])
+    lab.traffic("vf0", 20, cpu=20, dst_ip="10.0.1.1")
+
+
+@suite.case("VLAN push and pop")
+@fresh
+def vlan(lab):
+    lab.add(IP, f"push_vlan(vid=42,pcp=3),{number('vf1')}")
+    lab.only("hardware")
+    frames = lab.model.capture("vf1", lambda: lab.model.send("vf0", count=3))
+    expect("tags", [f[12:16].hex() for f in frames], ["8100602a"] * 3)
+    lab.clear()
+    lab.add("eth(),eth_type(0x8100),vlan(vid=42,pcp=0),encap(eth_type(0x0800),ipv4())",
+            f"pop_vlan,{number('vf2')}", port="vf1")
+    lab.only("hardware")
+    frames = lab.model.capture("vf2", lambda: lab.model.send("vf1", count=3, vlan="42"))
+    expect("untagged", [f[12:14].hex() for f in frames], ["0800"] * 3)
+
+
+@suite.case("rewrite: the same frame from hardware and from software, checksums right")
+@fresh
+def rewrite(lab):
+    key = "eth(),eth_type(0x0800),ipv4(proto=17,ttl=64,frag=no),udp(dst=2000)"
+    actions = ("set(eth(dst=0e:00:00:00:00:07)),set(ipv4(dst=192.0.2.9,ttl=9)),"
+               f"set(udp(dst=5353)),{number('vf1')}")
+    bad = lab.model.port_stats("vf1")["bad_checksums"]
+    frames = {}
+    for policy in ("auto", "never"):
+        run(f"python3 {TOOL} set --dp dp0 {policy}")
+        lab.add(key, actions)
+        lab.only("hardware" if policy == "auto" else "policy")
+        frames[policy] = lab.model.capture("vf1", lambda: (lab.model.send("vf0", count=2), time.sleep(0.5)))
+        lab.clear()
+    run(f"python3 {TOOL} set --dp dp0 auto")
+    expect("frames", len(frames["auto"]), 2)
+    expect("software's frames", [f.hex() for f in frames["never"]], [f.hex() for f in frames["auto"]])
+    expect("destination", frames["auto"][0][:6].hex(), "0e0000000007")
+    expect("wrong checksums", lab.model.port_stats("vf1")["bad_checksums"] - bad, 0)
+
+
+@suite.case("what hardware cannot do stays in software, with a reason")
+@fresh
+def refused(lab):
+    v1 = number("vf1")
+    for key, actions in [
+        (f"skb_mark(0x1/0x1),{IP}", "drop"),
+        (IP, f"userspace(pid=0xfffffff0),{v1}"),
+        (IP, f"sample(sample=50%,actions({v1}))"),
+        (IP, f"trunc(100),{v1}"),
+        (IP, f"{v1},set(eth(dst=0e:00:00:00:00:07)),{number('vf2')}"),
+    ]:
+        lab.add(key, actions)
+        got = lab.only("refused")
+        expect_true("a reason", got.get("reason"), f"for {actions}")
+        lab.clear()
+    lab.add(IP, f"trunc(100),{v1}")
+    lab.only("refused")
+    lab.traffic("vf0", 50, ["vf1"], cpu=50)
+    lab.counted(50, 3000)
+
+
+@suite.case("new actions: counters carried over, traffic follows")
+@fresh
+def modify(lab):
+    lab.add(IP, str(number("vf1")))
+    lab.only("hardware")
+    lab.traffic("vf0", 100, ["vf1"])
+    lab.counted(100)
+    sh("ovs-dpctl", "mod-flow", "dp0", f"in_port({number('vf0')}),{IP}", str(number("vf2")))
+    lab.only("hardware")
+    lab.traffic("vf0", 100, ["vf2"])
+    lab.counted(200, 12000)
+
+
+@suite.case("policy: never and auto, for the datapath and for a port")
+@fresh
+def policy(lab):
+    lab.add(IP, str(number("vf1")))
+    lab.only("hardware")
+    lab.traffic("vf0", 100, ["vf1"])
+    for scope in ([], ["--port", lab.devs["vf0"]]):
+        sh("python3", TOOL, "set", "--dp", "dp0", *scope, "never")
+        lab.only("policy")
+        lab.traffic("vf0", 20, ["vf1"], cpu=20)
+        sh("python3", TOOL, "set", "--dp", "dp0", *scope, "auto")
+        lab.only("hardware")
+        lab.traffic("vf0", 100, ["vf1"])
+    lab.counted(340)
+
+
+@suite.case("out of space: the flow runs in software, nothing is left")
+@fresh
+def no_space(lab):
+    lab.model.ask("fault", command="set_flow_table_entry", kind="no-resources")
+    lab.add(IP, str(number("vf1")))
+    flows = lab.settle()
+    expect_true("not in hardware", flows[0]["state"] in ("no-space", "failed"), str(flows[0]))
+    lab.traffic("vf0", 20, ["vf1"], cpu=20)
+    lab.counted(20)
+
+
+@suite.case("ovs-vswitchd: NORMAL switching, established flows bypass the CPU")
+@fresh
+def vswitchd(lab):
+    run("ovs-dpctl del-dp dp0")
+    sh("/usr/share/openvswitch/scripts/ovs-ctl", "start", "--system-id=random", "--no-mlockall")
+    try:
+        run("ovs-vsctl --may-exist add-br br0")
+        for dev in lab.devs.values():
+            run(f"ovs-vsctl add-port br0 {dev}")
+        time.sleep(2)
+        # Both ends have to be learned before the flow is not a flood.
+        for _ in range(2):
+            lab.model.send("vf0", count=3, rate=5)
+            lab.model.send("vf1", count=3, rate=5, src_mac="02:00:00:00:00:02", dst_mac="02:00:00:00:00:01")
+            time.sleep(1.5)
+        before = lab.cpu()
+        lab.model.send("vf0", count=2000, rate=2000)
+        time.sleep(0.5)
+        cpu = lab.cpu() - before
+        dump = run("ovs-appctl dpctl/dump-flows")
+        flows = tool("flows")
+        flows = flows["flows"] if isinstance(flows, dict) else flows
+        hard = sum(f["state"] == "hardware" for f in flows)
+        expect_true("the CPU's share of 2000 packets", cpu <= 20, f"is {cpu}; {dump}; {flows}")
+        expect("arrived", lab.model.arrived("vf1"), 2000)
+        expect_true("flows in hardware", hard >= 1, str(flows))
+        return f"{hard} flows in hardware, {cpu} of 2000 packets through the CPU"
+    finally:
+        run("ovs-vsctl --if-exists del-br br0", check=False)
+        sh("/usr/share/openvswitch/scripts/ovs-ctl", "stop", check=False)
+        run("ovs-dpctl del-dp ovs-system", check=False)
+        run("ovs-dpctl add-dp dp0")
+        for dev in lab.devs.values():
+            run(f"ovs-dpctl add-if dp0 {dev}")
+
+
+@suite.case("a port goes, switchdev mode ends, with flows in hardware: nothing left")
+def leave(lab):
+    for port in ("vf1", "vf2"):
+        lab.add(IP, str(number("vf3")), port=port)
+    lab.settle()
+    run(f"ovs-dpctl del-if dp0 {lab.devs['vf1']}")
+    eswitch("legacy")
+    run("ovs-dpctl del-dp dp0")
+    run("rmmod openvswitch")
+    run("rmmod mlx5_core")
+    status = lab.model.ask("status")
+    expect("objects left", {k: v for k, v in status["objects"].items() if v}, {})
+    expect("flow entries", status["flow_entries"], 0)
+    expect("model errors", status["errors"], 0)
+    expect("kernel log", kernel_trouble(), [])
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        suite.cases = [c for i, c in enumerate(suite.cases) if i == 0 or sys.argv[1] in c[0]]
+    sys.exit(suite.run(Lab()))
