@@ -76,7 +76,7 @@ boot() {
 			--under "$TOOLROOT" "${opts[@]}" -- env "${vars[@]}" "$@"
 	else
 		[ "$name" = c ] || vars+=("MODULE=$module")
-		"$TOP/qemu-ci/kernels/boot-uml.sh" --kernel uml --timeout 600 --check-log \
+		"$TOP/qemu-ci/kernels/boot-uml.sh" --kernel uml --timeout 1500 --check-log \
 			--results "$work/$name" --bind "$(dirname "$module")" -- env "${vars[@]}" "$@"
 	fi
 }
