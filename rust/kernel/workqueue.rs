@@ -85,13 +85,18 @@ impl StaticWork {
         // there for as long as the kernel runs.
         unsafe {
             bindings::queue_work_on(
-                bindings::wq_misc_consts_WORK_CPU_UNBOUND as _,
+                bindings::wq_misc_consts_WORK_CPU_UNBOUND as kernel::ffi::c_int,
                 bindings::system_percpu_wq,
                 self.work.get(),
             )
         };
     }
 
+    /// Called by C.
+    ///
+    /// # Safety
+    ///
+    /// Only for C, with the `work` of a `StaticWork`.
     unsafe extern "C" fn run(work: *mut bindings::work_struct) {
         // SAFETY: C calls this with the `work` of an item that is static.
         let this = unsafe {

@@ -279,6 +279,11 @@ impl<T: PernetOperations> Pernet<T> {
         self.slot(net)?.load()
     }
 
+    /// Called by C.
+    ///
+    /// # Safety
+    ///
+    /// Only for C, with a namespace that is being set up.
     unsafe extern "C" fn init_callback(net: *mut bindings::net) -> kernel::ffi::c_int {
         from_result(|| {
             // SAFETY: C calls this with a namespace that is being set up.
@@ -289,6 +294,11 @@ impl<T: PernetOperations> Pernet<T> {
         })
     }
 
+    /// Called by C.
+    ///
+    /// # Safety
+    ///
+    /// Only for C, with a namespace that is being torn down.
     unsafe extern "C" fn pre_exit_callback(net: *mut bindings::net) {
         // SAFETY: C calls this with a namespace that is being torn down.
         let net = unsafe { Net::from_raw(net) };
@@ -297,6 +307,11 @@ impl<T: PernetOperations> Pernet<T> {
         }
     }
 
+    /// Called by C.
+    ///
+    /// # Safety
+    ///
+    /// Only for C, with a namespace that is being torn down.
     unsafe extern "C" fn exit_callback(net: *mut bindings::net) {
         // SAFETY: As above.
         let net = unsafe { Net::from_raw(net) };

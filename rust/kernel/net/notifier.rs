@@ -8,6 +8,7 @@ use core::marker::PhantomData;
 
 use kernel::{
     error::to_result,
+    ffi,
     prelude::*,
     types::Opaque, //
 };
@@ -21,21 +22,21 @@ use crate::bindings;
 /// What has happened to a device: the number that C has for it.
 /// C: `enum netdev_cmd`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct NetdevEvent(pub kernel::ffi::c_ulong);
+pub struct NetdevEvent(pub ffi::c_ulong);
 
 impl NetdevEvent {
     /// The device has come up.
-    pub const UP: Self = Self(bindings::netdev_cmd_NETDEV_UP as _);
+    pub const UP: Self = Self(bindings::netdev_cmd_NETDEV_UP as ffi::c_ulong);
     /// The device has been registered, or was there before the notifier.
-    pub const REGISTER: Self = Self(bindings::netdev_cmd_NETDEV_REGISTER as _);
+    pub const REGISTER: Self = Self(bindings::netdev_cmd_NETDEV_REGISTER as ffi::c_ulong);
     /// The device is being unregistered, or leaves its namespace.
-    pub const UNREGISTER: Self = Self(bindings::netdev_cmd_NETDEV_UNREGISTER as _);
+    pub const UNREGISTER: Self = Self(bindings::netdev_cmd_NETDEV_UNREGISTER as ffi::c_ulong);
     /// The device has other features.
-    pub const FEAT_CHANGE: Self = Self(bindings::netdev_cmd_NETDEV_FEAT_CHANGE as _);
+    pub const FEAT_CHANGE: Self = Self(bindings::netdev_cmd_NETDEV_FEAT_CHANGE as ffi::c_ulong);
     /// The device has a new name.
-    pub const CHANGENAME: Self = Self(bindings::netdev_cmd_NETDEV_CHANGENAME as _);
+    pub const CHANGENAME: Self = Self(bindings::netdev_cmd_NETDEV_CHANGENAME as ffi::c_ulong);
     /// The device has a new MTU.
-    pub const CHANGEMTU: Self = Self(bindings::netdev_cmd_NETDEV_CHANGEMTU as _);
+    pub const CHANGEMTU: Self = Self(bindings::netdev_cmd_NETDEV_CHANGEMTU as ffi::c_ulong);
 }
 
 /// Callbacks on device events, of all namespaces.
@@ -82,11 +83,16 @@ impl<T: NetdevNotifier> NetdevNotifierRegistration<T> {
         })
     }
 
+    /// Called by C.
+    ///
+    /// # Safety
+    ///
+    /// Only for C, in the chain of network devices.
     unsafe extern "C" fn callback(
         _block: *mut bindings::notifier_block,
-        event: kernel::ffi::c_ulong,
-        info: *mut kernel::ffi::c_void,
-    ) -> kernel::ffi::c_int {
+        event: ffi::c_ulong,
+        info: *mut ffi::c_void,
+    ) -> ffi::c_int {
         // SAFETY: The chain is that of network devices, whose argument is a
         // `struct netdev_notifier_info` with a device that is valid during the
         // call.
@@ -94,7 +100,7 @@ impl<T: NetdevNotifier> NetdevNotifierRegistration<T> {
             unsafe { NetDevice::from_raw((*info.cast::<bindings::netdev_notifier_info>()).dev) };
         // SAFETY: C calls the chain with the rtnl lock held.
         T::event(NetdevEvent(event), dev, unsafe { Rtnl::assume_held() });
-        bindings::NOTIFY_DONE as _
+        bindings::NOTIFY_DONE as ffi::c_int
     }
 }
 

@@ -102,7 +102,7 @@ impl RtnlLinkOps {
         // SAFETY: All-zeroes is valid for the structure: every field is an
         // integer, a pointer or an optional function.
         let mut ops: bindings::rtnl_link_ops = unsafe { core::mem::zeroed() };
-        ops.kind = kind.as_ptr().cast();
+        ops.kind = kind.to_bytes_with_nul().as_ptr();
         // INVARIANT: It is initialised.
         Self {
             ops: Opaque::new(ops),

@@ -105,7 +105,7 @@ impl DriverText {
             if byte == 0 {
                 break;
             }
-            *to = byte as u8;
+            *to = byte;
             self.len = self.len.wrapping_add(1);
         }
     }

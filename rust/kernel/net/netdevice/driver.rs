@@ -159,6 +159,11 @@ unsafe fn private<'a, T>(dev: *mut bindings::net_device) -> &'a T {
     unsafe { &*(&raw const (*dev).priv_).cast::<T>() }
 }
 
+/// Called by C.
+///
+/// # Safety
+///
+/// Only for C, with a device of the driver and the rtnl lock held.
 unsafe extern "C" fn open_callback<T: NetDeviceOps>(dev: *mut bindings::net_device) -> ffi::c_int {
     // SAFETY: C calls this for the driver's devices, with the rtnl lock held.
     let (data, dev, rtnl) = unsafe {
@@ -171,6 +176,11 @@ unsafe extern "C" fn open_callback<T: NetDeviceOps>(dev: *mut bindings::net_devi
     from_result(|| data.open(dev, rtnl).map(|()| 0))
 }
 
+/// Called by C.
+///
+/// # Safety
+///
+/// Only for C, with a device of the driver and the rtnl lock held.
 unsafe extern "C" fn stop_callback<T: NetDeviceOps>(dev: *mut bindings::net_device) -> ffi::c_int {
     // SAFETY: As for `open_callback`.
     let (data, dev, rtnl) = unsafe {
@@ -183,6 +193,12 @@ unsafe extern "C" fn stop_callback<T: NetDeviceOps>(dev: *mut bindings::net_devi
     from_result(|| data.stop(dev, rtnl).map(|()| 0))
 }
 
+/// Called by C.
+///
+/// # Safety
+///
+/// Only for C, with a device of the driver and a packet that is given away,
+/// with bottom halves disabled.
 unsafe extern "C" fn start_xmit_callback<T: NetDeviceOps>(
     skb: *mut bindings::sk_buff,
     dev: *mut bindings::net_device,
@@ -203,6 +219,11 @@ unsafe extern "C" fn start_xmit_callback<T: NetDeviceOps>(
     bindings::netdev_tx_NETDEV_TX_OK
 }
 
+/// Called by C.
+///
+/// # Safety
+///
+/// Only for C, with a device of the driver and a structure to be filled in.
 unsafe extern "C" fn get_drvinfo_callback<T: NetDeviceOps>(
     _dev: *mut kernel::bindings::net_device,
     info: *mut bindings::ethtool_drvinfo,
@@ -212,16 +233,25 @@ unsafe extern "C" fn get_drvinfo_callback<T: NetDeviceOps>(
     let name = T::DRIVER.to_bytes();
     let last = driver.len().saturating_sub(1);
     for (to, from) in driver.iter_mut().take(last).zip(name) {
-        *to = *from as _;
+        *to = *from;
     }
 }
 
+/// Called by C.
+///
+/// # Safety
+///
+/// Only for C, with a valid device.
 unsafe extern "C" fn get_link_callback(dev: *mut kernel::bindings::net_device) -> u32 {
     // SAFETY: C passes a valid device.
     unsafe { bindings::ethtool_op_get_link(dev.cast()) }
 }
 
 /// Called by C for a new device, to fill it in.
+///
+/// # Safety
+///
+/// Only for C, with a new device that has private data of a `T`'s size.
 unsafe extern "C" fn setup_callback<T: NetDeviceOps>(dev: *mut bindings::net_device) {
     let ops = T::ops();
     // SAFETY: The device is new, zeroed, and only this function sees it.
@@ -245,6 +275,10 @@ unsafe extern "C" fn setup_callback<T: NetDeviceOps>(dev: *mut bindings::net_dev
 }
 
 /// Called by C for a device that is about to be freed.
+///
+/// # Safety
+///
+/// `dev` must be valid, its private data a `T` that nothing uses any more.
 unsafe extern "C" fn destructor_callback<T: NetDeviceOps>(dev: *mut bindings::net_device) {
     // SAFETY: C calls this once, for a device that nothing uses any more. The
     // private data are a `T`.
