@@ -45,7 +45,7 @@ is() {
 }
 
 all_rust() {
-	in_tools nm "$ko" | grep -qE ' [tT] _R.*openvswitch_main'
+	in_tools nm "$ko" | grep -E ' [tT] _R.*openvswitch_main' >/dev/null
 }
 
 loads() {
