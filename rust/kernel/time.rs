@@ -13,7 +13,7 @@ use crate::bindings;
 pub fn jiffies() -> usize {
     // SAFETY: The variable is always there; it changes under us, hence the
     // volatile read.
-    unsafe { (&raw const bindings::jiffies).read_volatile() as usize }
+    unsafe { (&raw const bindings::jiffies).read_volatile() }
 }
 
 /// Jiffies as milliseconds.

@@ -312,7 +312,7 @@ impl Engine {
                 _ => State::Failed,
             })
         };
-        let node = RBTreeNodeReservation::new(GFP_KERNEL).map_err(|err| failed(err.into()))?;
+        let node = RBTreeNodeReservation::new(GFP_KERNEL).map_err(failed)?;
         let entry = Arc::new(
             Rule {
                 flow: flow.clone(),

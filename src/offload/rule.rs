@@ -78,6 +78,9 @@ pub(crate) struct Translated {
 /// A field's value and mask.
 type Bits<T> = (T, T);
 
+/// A tag's type, id and priority.
+type Tag = (Bits<Be16>, Bits<u16>, Bits<u8>);
+
 /// A flow's match, and which of its mask's bits are still to be dealt with.
 struct Match<'a> {
     key: &'a SwFlowKey,
@@ -134,10 +137,7 @@ impl Match<'_> {
 
     /// A tag's type, id and priority, if the key has it. Its absence is always
     /// matched on, as packets with it have another key.
-    fn tag(
-        key: VlanHead,
-        mask: VlanHead,
-    ) -> Result<Option<(Bits<Be16>, Bits<u16>, Bits<u8>)>, Reason> {
+    fn tag(key: VlanHead, mask: VlanHead) -> Result<Option<Tag>, Reason> {
         let (tci, tci_mask) = (key.tci.get(), mask.tci.get());
         if tci_mask & VLAN_CFI_MASK == 0 {
             // Cannot be: tags are always matched on.

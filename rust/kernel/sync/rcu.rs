@@ -237,6 +237,11 @@ impl<T: Send + Sync + 'static> RcuArc<T> {
     }
 
     /// Drops the object and frees its memory, after the grace period.
+    ///
+    /// # Safety
+    ///
+    /// Only for `call_rcu()`, with the `rcu` field of an object whose last
+    /// reference has gone.
     unsafe extern "C" fn reclaim(head: *mut bindings::callback_head) {
         // SAFETY: `head` is the `rcu` field of an `Inner` whose last reference
         // has gone, see `drop()`.

@@ -106,6 +106,11 @@ impl StaticDelayedWork {
         };
     }
 
+    /// Called by C.
+    ///
+    /// # Safety
+    ///
+    /// Only for C, with the work of an item of this type.
     unsafe extern "C" fn run(work: *mut bindings::work_struct) {
         // SAFETY: C calls this with the `work` of the `delayed_work` of an item
         // that is static.
