@@ -85,7 +85,8 @@ say "bench: $ROUNDS rounds of $MODULES"
 binds=()
 [ -z "$OURS" ] || binds=(--bind "$(dirname "$OURS")")
 "$TOP/qemu-ci/kernels/boot-uml.sh" --kernel uml --mem 1G --cpus 2 --timeout 900 \
-	--results "$RESULTS" "${binds[@]}" --check-log -- \
+	--results "$RESULTS" "${binds[@]}" --check-log --dmesg "$WORK/dmesg" \
+	--under "setsid --wait $TOP/qemu-ci/bench/undisturbed.sh" -- \
 	python3 "$TOP/qemu-ci/bench/guest.py" --client "$WORK/ovsbench" \
 	--out "$RESULTS/lines" --rounds "$ROUNDS" --cases "$CASES" --scale "$SCALE" "${args[@]}"
 

@@ -94,10 +94,15 @@ class Bench:
             ("flag " if shape != "one" else "flag !") + "UDPSRC_RND",
             ("flag " if shape == "masks256" else "flag !") + "IPDST_RND",
         )
+        # It may return before the sending thread has begun.
         self.pktgen("pgctrl", "start")
-        with open(f"{PKTGEN}/{IN}", encoding="ascii") as f:
-            text = f.read()
-        m = re.search(r"Result: OK: (\d+)\(.*?\) usec, (\d+)", text)
+        for _ in range(300):
+            with open(f"{PKTGEN}/{IN}", encoding="ascii") as f:
+                text = f.read()
+            m = re.search(r"Result: OK: (\d+)\(.*?\) usec, (\d+)", text)
+            if m:
+                break
+            time.sleep(0.1)
         if not m or int(m[2]) < count:
             raise RuntimeError("pktgen did not send all: " + text[-300:])
         return int(m[2]), int(m[2]) * 1e6 / int(m[1])

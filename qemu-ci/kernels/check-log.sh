@@ -7,7 +7,7 @@
 # callback enqueued on offline CPU".
 set -euo pipefail
 
-SPLAT='WARNING: |BUG: |BUG at |Oops|Kernel panic|KASAN: |UBSAN: |KFENCE: |INFO: (task|rcu|possible|trying)|possible (circular|recursive|irq lock)|inconsistent lock state|suspicious RCU usage|sleeping function called|scheduling while atomic|unreferenced object|rust_kernel: panicked|general protection|stack-protector|refcount_t: |blocked for more than|soft lockup|unable to handle|unregister_netdevice: waiting|=== \[ cut here|list_(add|del) corruption|Rust panic|new suspected memory leaks'
+SPLAT='WARNING: |BUG: |BUG at |Oops|Kernel panic|KASAN: |UBSAN: |KFENCE: |INFO: (task|rcu|possible|trying)|possible (circular|recursive|irq lock)|inconsistent lock state|suspicious RCU usage|sleeping function called|scheduling while atomic|unreferenced object|rust_kernel: panicked|general protection|stack-protector|refcount_t: |blocked for more than|soft lockup|unable to handle|unregister_netdevice: waiting|=== \[ cut here|list_(add|del) corruption|Rust panic|new suspected memory leaks|objects were not freed'
 
 if grep -q 'Run .* as init process' "$1"; then
 	log=$(sed '1,/Run .* as init process/d' "$1")
