@@ -14,6 +14,7 @@ LANE1=(
 	'suite-stock|qemu-ci/suite/run.sh --on stock'
 	'selftests|qemu-ci/selftests.sh'
 	'mlx5-check|qemu-ci/mlx5/check.sh'
+	'offload|qemu-ci/offload/check.sh'
 )
 LANE2=(
 	'kunit|qemu-ci/kunit.sh'

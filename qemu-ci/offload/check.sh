@@ -50,7 +50,7 @@ trap 'mlx5_stop "$RUN" 2>/dev/null; rm -rf "$RUN"' EXIT
 say "offload: boot with the device model"
 rc=0
 mlx5_start "$RUN" --vfs 4
-mlx5_boot "$RUN" --timeout 420 --results "$results" --module "$module" \
+mlx5_boot "$RUN" --timeout 900 --results "$results" --module "$module" \
 	--env "MLX5_KO=$driver" --ro "${driver%/*}" \
 	-- python3 "$TOP/qemu-ci/offload/check_offload.py" ${only:+"$only"} \
 	>"$results/offload.log" 2>&1 || rc=$?
