@@ -109,16 +109,23 @@ debian_mirror() {
 	printf '%s\n' "${m%/}"
 }
 
+# need_debootstrap: the one thing that this machine is asked to install.
+need_debootstrap() {
+	! command -v debootstrap >/dev/null || return 0
+	say "installing debootstrap"
+	run_logged "$CACHE/log/debootstrap-install.log" sh -c \
+		'apt-get -q update && DEBIAN_FRONTEND=noninteractive \
+			apt-get -qy -o DPkg::Lock::Timeout=300 install debootstrap'
+	command -v debootstrap >/dev/null ||
+		die "debootstrap could not be installed: run 'apt-get install debootstrap'"
+}
+
 # make_root DIR "PKGS" "BACKPORTS PKGS" [deb-src]: a Debian root folder.
 make_root() {
 	local dir=$1 pkgs=$2 bpo=$3 mirror types=deb
 	[ "${4:-}" = deb-src ] && types='deb deb-src'
 	mirror=$(debian_mirror)
-	if ! command -v debootstrap >/dev/null; then
-		say "installing debootstrap"
-		run_logged "$CACHE/log/debootstrap-install.log" sh -c \
-			'apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -qy install debootstrap'
-	fi
+	locked debootstrap need_debootstrap
 	if [ -d "$dir.tmp" ]; then
 		umount_under "$dir.tmp"
 		rm -rf --one-file-system "$dir.tmp"
