@@ -383,6 +383,7 @@ impl Engine {
         rule.flow.offload.add(delta);
         if rule.flow.offload.clear_cookie(cookie) {
             rule.flow.offload.set_status(Status::of(State::NoBlock), "");
+            flow_moved(&rule.dp, &rule.flow);
         }
     }
 
