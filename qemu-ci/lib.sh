@@ -11,6 +11,8 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/openvswitch-rs
 export TOP CACHE
 export LC_ALL=C.UTF-8
+# Where debootstrap and depmod are, which 'su' without '-' leaves out.
+export PATH=$PATH:/usr/sbin:/sbin
 
 # The Debian release of the tool root and of the guest, and the kernel series.
 SUITE=trixie
