@@ -10,7 +10,7 @@ V ?= 0
 BUILD := qemu-ci/build.sh $(if $(KDIR),--kdir '$(KDIR)')
 
 .PHONY: all modules install setup demo check kunit bench lint rustdoc \
-	selftests suite mlx5-check mlx5-demo clean distclean help
+	selftests suite mlx5-check mlx5-demo offload-check clean distclean help
 
 all: modules
 
@@ -47,6 +47,9 @@ lint:
 rustdoc:
 	@qemu-ci/lint/rustdoc.sh
 
+offload-check:
+	@qemu-ci/offload/check.sh
+
 mlx5-check:
 	@qemu-ci/mlx5/check.sh
 
@@ -75,7 +78,8 @@ help:
 	@echo '  make bench           speed of C, ours and a floor on user-mode Linux'
 	@echo '  make lint            formatting, lints and gates'
 	@echo '  make rustdoc         API documentation into target/doc'
-	@echo '  make mlx5-check      the offload contract on a device model'
+	@echo '  make mlx5-check      the mlx5 device model with the real driver'
+	@echo '  make offload-check   our flows in the switch of the device model'
 	@echo '  make mlx5-demo       the same, as a demonstration'
 	@echo '  make setup           only fetch and prepare what the rest needs'
 	@echo '  make distclean       also remove the cache'
