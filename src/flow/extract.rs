@@ -17,8 +17,13 @@ mod l3l4;
 pub(crate) use self::ipv6::ipv6_find_hdr;
 
 use kernel::prelude::*;
-use kernel_ext::net::skbuff::SkBuff;
+use kernel_ext::net::{
+    skbuff::SkBuff,
+    tc_skb_ext, //
+};
 use zerocopy::network_endian::U16 as Be16;
+
+use crate::actions::cb::OvsSkbCb;
 
 use super::{
     headers::{
@@ -217,7 +222,8 @@ fn key_extract_mac_proto(skb: &SkBuff) -> Result<u8> {
 
 /// Extracts the key of a packet that came in on the port `in_port`.
 ///
-/// All of `key` is written; it must be zero before. See [`key_extract`] for
+/// All of `key` is written; it must be zero before. The control block is an
+/// [`OvsSkbCb`], in which the MRU is set if traffic control knows it. See [`key_extract`] for
 /// what is set in `skb` and for errors; `EINVAL` also for a device that is
 /// neither Ethernet nor layer 3.
 ///
@@ -228,6 +234,10 @@ pub(crate) fn ovs_flow_key_extract(skb: &mut SkBuff, in_port: u16, key: &mut SwF
     key.in_port = in_port;
     key.skb_mark = skb.mark();
     key.mac_proto = key_extract_mac_proto(skb)?;
+    if let Some(tc_ext) = tc_skb_ext::find(skb) {
+        key.recirc_id = tc_ext.chain;
+        skb.cb_mut::<OvsSkbCb>().mru = tc_ext.mru;
+    }
     key_extract(skb, key)
 }
 

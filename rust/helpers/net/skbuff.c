@@ -5,6 +5,7 @@
 #include <linux/skbuff.h>
 #include <net/gso.h>
 #include <net/netfilter/nf_conntrack.h>
+#include <net/pkt_cls.h>
 #include <net/sctp/checksum.h>
 #include <net/xfrm.h>
 
@@ -114,3 +115,20 @@ __rust_helper __le32 rust_helper_sctp_compute_cksum(const struct sk_buff *skb,
 {
 	return sctp_compute_cksum(skb, offset);
 }
+
+#if IS_ENABLED(CONFIG_NET_TC_SKB_EXT)
+__rust_helper const struct tc_skb_ext *rust_helper_skb_tc_ext(const struct sk_buff *skb)
+{
+	return tc_skb_ext_tc_enabled() ? skb_ext_find(skb, TC_SKB_EXT) : NULL;
+}
+
+__rust_helper u32 rust_helper_tc_skb_ext_chain(const struct tc_skb_ext *ext)
+{
+	return ext->act_miss ? 0 : ext->chain;
+}
+
+__rust_helper u16 rust_helper_tc_skb_ext_mru(const struct tc_skb_ext *ext)
+{
+	return ext->mru;
+}
+#endif

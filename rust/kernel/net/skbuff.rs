@@ -181,6 +181,14 @@ impl SkBuff {
         }
     }
 
+    /// Whether anything was added to the packet. C: `skb->active_extensions`.
+    #[cfg(CONFIG_NET_TC_SKB_EXT)]
+    #[inline]
+    pub fn has_extensions(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.0.as_ptr()).active_extensions != 0 }
+    }
+
     /// How much memory the packet is charged for. C: `skb->truesize`.
     #[inline]
     pub fn truesize(&self) -> u32 {

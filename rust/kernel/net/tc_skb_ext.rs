@@ -6,6 +6,7 @@
 
 #[cfg(CONFIG_NET_TC_SKB_EXT)]
 use crate::bindings;
+use crate::net::skbuff::SkBuff;
 
 /// The kernel is built with the extension.
 ///
@@ -33,4 +34,36 @@ pub fn disable() {
     unsafe {
         bindings::tc_skb_ext_tc_disable()
     };
+}
+
+/// What traffic control says of a packet that it could not finish with.
+///
+/// C: `struct tc_skb_ext`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcSkbExt {
+    /// The chain to go on with; 0 where that is not said.
+    pub chain: u32,
+    /// The largest fragment that the packet was received in; 0 if it was not.
+    pub mru: u16,
+}
+
+/// What traffic control says of the packet, if it says something and that is
+/// [enabled](enable).
+///
+/// C: `tc_skb_ext_tc_enabled()`, `skb_ext_find(skb, TC_SKB_EXT)`.
+#[inline]
+pub fn find(skb: &SkBuff) -> Option<TcSkbExt> {
+    #[cfg(CONFIG_NET_TC_SKB_EXT)]
+    if skb.has_extensions() {
+        // SAFETY: The packet is valid; what is found is part of it.
+        return unsafe {
+            let ext = bindings::skb_tc_ext(skb.as_ptr());
+            (!ext.is_null()).then(|| TcSkbExt {
+                chain: bindings::tc_skb_ext_chain(ext),
+                mru: bindings::tc_skb_ext_mru(ext),
+            })
+        };
+    }
+    let _ = skb;
+    None
 }
