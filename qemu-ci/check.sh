@@ -12,13 +12,13 @@ LANE1=(
 	'module|qemu-ci/check/module.sh'
 	'demo|qemu-ci/demo.sh'
 	'suite-stock|qemu-ci/suite/run.sh --on stock'
-	'selftests|qemu-ci/selftests.sh'
 	'mlx5-check|qemu-ci/mlx5/check.sh'
 	'offload|qemu-ci/offload/check.sh'
 )
 LANE2=(
 	'kunit|qemu-ci/kunit.sh'
 	'suite|qemu-ci/suite/run.sh --on uml'
+	'selftests|qemu-ci/selftests.sh --on uml'
 	'lint|qemu-ci/lint.sh'
 	'suite-debug|qemu-ci/suite/run.sh --on debug'
 	'kunit-debug|qemu-ci/kunit.sh --kernel debug'
