@@ -253,8 +253,14 @@ mod tests {
         let cases: &[(Put, Put, Reason)] = &[
             (l2, |w| eth(w, 0xffff), Reason::NoInPort),
             (
-                l2,
                 |w| {
+                    w.put_u32(OVS_KEY_ATTR_RECIRC_ID, 7)?;
+                    w.put_u32(OVS_KEY_ATTR_IN_PORT, 1)?;
+                    w.put(OVS_KEY_ATTR_ETHERNET, &MACS)?;
+                    eth(w, 0x88cc)
+                },
+                |w| {
+                    w.put_u32(OVS_KEY_ATTR_RECIRC_ID, 3)?;
                     w.put_u32(OVS_KEY_ATTR_IN_PORT, 1)?;
                     eth(w, 0xffff)
                 },
