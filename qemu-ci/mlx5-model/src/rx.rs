@@ -13,6 +13,9 @@ const FIELD_DST_IP: u32 = 1 << 1;
 const FIELD_SPORT: u32 = 1 << 2;
 const FIELD_DPORT: u32 = 1 << 3;
 
+/// The driver allows padding in front; the model makes none.
+const START_PADDING: u32 = 1 << 31;
+
 const L2_OK: u8 = 1;
 const L3_OK: u8 = 1 << 1;
 const L4_OK: u8 = 1 << 2;
@@ -208,7 +211,7 @@ fn scatter(dev: &Device, segs: &[u8], d: &[u8]) -> Result<(), String> {
         if done >= d.len() {
             break;
         }
-        let (len, key) = (be32(s, 0) as usize, be32(s, 4));
+        let (len, key) = ((be32(s, 0) & !START_PADDING) as usize, be32(s, 4));
         if len == 0 {
             continue;
         }
