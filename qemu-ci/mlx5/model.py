@@ -249,8 +249,10 @@ class Tc:
         for f in cls.show(dev):
             o = f.get("options", {})
             if f.get("pref") == prio and f.get("chain", 0) == chain and "actions" in o:
-                s = o["actions"][0]["stats"]
-                return s.get("hw_packets", 0), s.get("hw_bytes", 0), o.get("in_hw", False)
+                # Not every action has counters of its own.
+                stats = [a.get("stats", {}) for a in o["actions"]]
+                packets, size = max((s.get("hw_packets", 0), s.get("hw_bytes", 0)) for s in stats)
+                return packets, size, o.get("in_hw", False)
         raise RuntimeError(f"no rule of priority {prio} on {dev}")
 
     @classmethod

@@ -170,10 +170,6 @@ fn general(dev: &Device, b: &mut [u8]) {
     if dev.cfg.metadata {
         set(b, c::REG_C_PRESERVE, 1);
     }
-    if dev.cfg.vxlan {
-        // Nothing in the flexible parsers: VXLAN is a native protocol.
-        set(b, c::FLEX_PARSER_PROTOCOLS, 0);
-    }
 }
 
 fn general_2(dev: &Device, b: &mut [u8]) {
@@ -199,6 +195,7 @@ fn ethernet(dev: &Device, b: &mut [u8]) {
         set(b, f, v);
     }
     if dev.cfg.vxlan {
+        set(b, c::TUNNEL_STATELESS_VXLAN, 1);
         set(b, c::MAX_VXLAN_UDP_PORTS, 4);
     }
 }

@@ -4,16 +4,18 @@
 
 use crate::device::Device;
 use crate::ifc::*;
-use crate::packet::{be16, be32, fill_ip_sum, fill_l4_sum, layer, Layer, L3, TCP};
+use crate::packet::{be16, be32, fill_ip_sum, fill_l4_sum, headers, Headers, Layer, L3, TCP, UDP};
 use crate::queue::State;
 use crate::{complete, log};
+use std::collections::BTreeSet;
 
 const WQE_BB: u64 = 64;
 /// 64 KiB of payload and its headers, several times over.
 const MAX_FRAME: usize = 256 << 10;
 const CS_L3: u8 = 1 << 6;
 const CS_L4: u8 = 1 << 7;
-const CS_INNER: u8 = 1 << 4 | 1 << 5;
+const CS_INNER_L3: u8 = 1 << 4;
+const CS_INNER_L4: u8 = 1 << 5;
 const INSERT_VLAN: u16 = 0x8000;
 const INLINE_DATA: u32 = 1 << 31;
 const CQ_UPDATE: u8 = 2 << 2;
@@ -50,11 +52,6 @@ pub fn parse(w: &[u8], lso: bool) -> Result<Send, String> {
         metadata: be32(w, 24),
         ..Send::default()
     };
-    if csum & CS_INNER != 0 {
-        return Err(format!(
-            "checksum flags {csum:#x}: inner checksums are not supported"
-        ));
-    }
     let mut at = 32;
     if size & INSERT_VLAN != 0 {
         s.vlan = Some(be16(w, 30));
@@ -124,41 +121,50 @@ fn put16(d: &mut [u8], at: usize, v: u16) {
     }
 }
 
+/// Writes the lengths of the headers of one layer, and gives its packets
+/// different identifications.
+fn lengths(f: &mut [u8], l: &Layer, number: usize) {
+    let total = f.len() - l.l3_at.min(f.len());
+    match l.l3 {
+        L3::V4 => {
+            put16(f, l.l3_at + 2, total as u16);
+            let id = be16(f, l.l3_at + 4).wrapping_add(number as u16);
+            put16(f, l.l3_at + 4, id);
+        }
+        L3::V6 => put16(f, l.l3_at + 4, total.saturating_sub(40) as u16),
+        L3::None => {}
+    }
+    if l.proto == UDP && l.l4_at != 0 {
+        let udp = f.len() - l.l4_at;
+        put16(f, l.l4_at + 4, udp as u16);
+    }
+}
+
 /// Splits a frame into segments of `mss` bytes of payload.
-pub fn segment(d: &[u8], header: usize, mss: usize) -> Vec<Vec<u8>> {
+pub fn segment(d: &[u8], header: usize, mss: usize, ports: &BTreeSet<u16>) -> Vec<Vec<u8>> {
     let (head, payload) = d.split_at(header.min(d.len()));
-    let l = layer(head, 0);
-    let mut out = Vec::new();
-    let n = payload.len().div_ceil(mss.max(1)).max(1);
+    let h = headers(head, ports);
+    let l = h.inner.as_ref().unwrap_or(&h.outer);
+    let mss = mss.max(1);
+    let last = payload.len().div_ceil(mss).saturating_sub(1);
     let first_seq = be32(head, l.l4_at + 4);
-    for (i, part) in payload.chunks(mss.max(1)).enumerate() {
+    let mut out = Vec::new();
+    for (i, part) in payload.chunks(mss).enumerate() {
         let mut f = head.to_vec();
         f.extend_from_slice(part);
-        let total = f.len() - l.l3_at;
-        match l.l3 {
-            L3::V4 => {
-                put16(&mut f, l.l3_at + 2, total as u16);
-                let id = be16(head, l.l3_at + 4).wrapping_add(i as u16);
-                put16(&mut f, l.l3_at + 4, id);
-            }
-            L3::V6 => put16(&mut f, l.l3_at + 4, (total - 40) as u16),
-            L3::None => {}
+        lengths(&mut f, &h.outer, i);
+        if h.inner.is_some() {
+            lengths(&mut f, l, i);
         }
         if l.proto == TCP && l.l4_at != 0 {
             let seq = first_seq.wrapping_add((i * mss) as u32);
             put16(&mut f, l.l4_at + 4, (seq >> 16) as u16);
             put16(&mut f, l.l4_at + 6, seq as u16);
-            if i + 1 != n {
-                // FIN and PSH are on the last segment only.
-                if let Some(b) = f.get_mut(l.l4_at + 13) {
-                    *b &= !0x09;
-                }
-            }
-            if i != 0 {
-                // CWR is on the first only.
-                if let Some(b) = f.get_mut(l.l4_at + 13) {
-                    *b &= !0x80;
-                }
+            if let Some(flags) = f.get_mut(l.l4_at + 13) {
+                // FIN and PSH are on the last segment only, CWR on the first.
+                let not_last = if i == last { 0 } else { 0x09 };
+                let not_first = if i == 0 { 0 } else { 0x80 };
+                *flags &= !(not_last | not_first);
             }
         }
         out.push(f);
@@ -166,13 +172,22 @@ pub fn segment(d: &[u8], header: usize, mss: usize) -> Vec<Vec<u8>> {
     out
 }
 
-/// Fills in the checksums that the driver left to the device.
-pub fn checksum(d: &mut [u8], l: &Layer, flags: u8) {
+/// Fills in the checksums that the driver left to the device, from the inside
+/// out.
+pub fn checksum(d: &mut [u8], h: &Headers, flags: u8) {
+    if let Some(inner) = &h.inner {
+        if flags & CS_INNER_L3 != 0 {
+            fill_ip_sum(d, inner);
+        }
+        if flags & CS_INNER_L4 != 0 {
+            fill_l4_sum(d, inner);
+        }
+    }
     if flags & CS_L3 != 0 {
-        fill_ip_sum(d, l);
+        fill_ip_sum(d, &h.outer);
     }
     if flags & CS_L4 != 0 {
-        fill_l4_sum(d, l);
+        fill_l4_sum(d, &h.outer);
     }
 }
 
@@ -190,13 +205,13 @@ fn frames(dev: &Device, w: &[u8], lso: bool) -> Result<(Vec<Vec<u8>>, u32), Stri
         header += 4;
     }
     let list = if lso {
-        segment(&d, header, s.mss.into())
+        segment(&d, header, s.mss.into(), &dev.vxlan_ports)
     } else {
         vec![d]
     };
     let done = list.into_iter().map(|mut f| {
-        let l = layer(&f, 0);
-        checksum(&mut f, &l, s.csum);
+        let h = headers(&f, &dev.vxlan_ports);
+        checksum(&mut f, &h, s.csum);
         f
     });
     Ok((done.collect(), s.metadata))
@@ -290,7 +305,7 @@ fn one(dev: &mut Device, sqn: u32, index: u16) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::{sums_ok, tests::udp};
+    use crate::packet::{layer, sums_ok, tests::udp, VXLAN_PORT};
 
     #[test]
     fn segments_add_up() {
@@ -299,7 +314,7 @@ mod tests {
         d[46] = 0x50;
         d[47] = 0x19;
         d.extend((0..2500u32).map(|i| i as u8));
-        let parts = segment(&d, 54, 1000);
+        let parts = segment(&d, 54, 1000, &BTreeSet::new());
         assert_eq!(
             parts.iter().map(Vec::len).collect::<Vec<_>>(),
             [1054, 1054, 554]
@@ -309,11 +324,33 @@ mod tests {
         let base = be32(&d, 38);
         for (i, p) in parts.iter().enumerate() {
             let mut p = p.clone();
+            let h = headers(&p, &BTreeSet::new());
+            checksum(&mut p, &h, CS_L3 | CS_L4);
             let l = layer(&p, 0);
-            checksum(&mut p, &l, CS_L3 | CS_L4);
             assert_eq!(sums_ok(&p, &l), (true, true));
             assert_eq!(be32(&p, 38), base + 1000 * i as u32);
             assert_eq!(p[47] & 9, if i == 2 { 9 } else { 0 });
+        }
+    }
+
+    #[test]
+    fn segments_in_a_tunnel() {
+        let ports = BTreeSet::new();
+        let mut inner = udp(3, 4, 80, 81, &[0; 12]);
+        inner[23] = TCP;
+        inner[46] = 0x50;
+        let mut payload = vec![8, 0, 0, 0, 0, 0, 42, 0];
+        payload.extend(&inner);
+        payload.extend([5; 250]);
+        let d = udp(1, 2, 9, VXLAN_PORT, &payload);
+        let parts = segment(&d, 50 + 54, 100, &ports);
+        assert_eq!(parts.len(), 3);
+        for p in parts {
+            let mut p = p.clone();
+            let h = headers(&p, &ports);
+            checksum(&mut p, &h, CS_L3 | CS_L4 | CS_INNER_L3 | CS_INNER_L4);
+            assert_eq!(sums_ok(&p, &h.outer), (true, true));
+            assert_eq!(sums_ok(&p, h.inner.as_ref().unwrap()), (true, true));
         }
     }
 

@@ -168,7 +168,7 @@ fn frames_and_rewrites() {
         }
         modify::run(&program, &mut p);
         assert_eq!(p.data.len(), d.len());
-        let _ = tx::segment(&d, r.below(80), 1 + r.below(64));
+        let _ = tx::segment(&d, r.below(80), 1 + r.below(64), &ports);
     }
 }
 
