@@ -46,7 +46,7 @@ impl S {
     }
 
     /// A structure of the structure nested here.
-    pub const fn sub(self, s: S) -> S {
+    pub const fn nested(self, s: S) -> S {
         S::new(self.at + s.at, s.bits)
     }
 }
@@ -81,7 +81,7 @@ pub fn get(buf: &[u8], f: F) -> u64 {
     let last = (f.at + f.bits).div_ceil(8);
     let mut v: u128 = 0;
     for i in first..last {
-        v = v << 8 | u128::from(buf.get(i).copied().unwrap_or(0));
+        v = (v << 8) | u128::from(buf.get(i).copied().unwrap_or(0));
     }
     let tail = last * 8 - (f.at + f.bits);
     ((v >> tail) as u64) & f.max()
@@ -120,7 +120,7 @@ impl<'a> View<'a> {
     }
 
     /// The bytes of a nested structure: shorter, or empty, where the buffer ends.
-    pub fn sub(self, s: S) -> View<'a> {
+    pub fn nested(self, s: S) -> View<'a> {
         let rest = self.0.get(s.at / 8..).unwrap_or_default();
         View(rest.get(..s.bits / 8).unwrap_or(rest))
     }
@@ -153,6 +153,6 @@ mod tests {
         assert_eq!(get(&b, F::new(8, 16)), 0xff00);
         set(&mut b, F::new(8, 16), 0);
         assert_eq!(b, [0xff, 0]);
-        assert_eq!(View(&b).sub(S::new(64, 32)).0.len(), 0);
+        assert_eq!(View(&b).nested(S::new(64, 32)).0.len(), 0);
     }
 }

@@ -39,8 +39,8 @@ fn prop(b: &mut [u8], at: S, fields: &[(F, u64)]) {
     for (f, v) in basic.iter().chain(fields) {
         set(b, at.field(*f), *v);
     }
-    support(b, at.sub(p::FT_FIELD_SUPPORT));
-    support(b, at.sub(p::FT_FIELD_BITMASK_SUPPORT));
+    support(b, at.nested(p::FT_FIELD_SUPPORT));
+    support(b, at.nested(p::FT_FIELD_BITMASK_SUPPORT));
 }
 
 /// The header fields that can be matched on.

@@ -68,7 +68,7 @@ pub fn syndrome(file: &str, line: u32) -> u32 {
     let hash = file
         .bytes()
         .fold(0u32, |h, b| h.wrapping_mul(31).wrapping_add(u32::from(b)));
-    (hash & 0xff) << 16 | line
+    ((hash & 0xff) << 16) | line
 }
 
 pub type Done = Result<(), Refuse>;
@@ -166,7 +166,7 @@ impl Slot {
 /// Runs every command whose bit is set in the doorbell.
 pub fn doorbell(dev: &mut Device, bits: u32) {
     let base = dev.regs.cmdq.load(std::sync::atomic::Ordering::Relaxed);
-    for i in (0..32).filter(|i| bits & 1 << i != 0) {
+    for i in (0..32).filter(|i| bits & (1 << i) != 0) {
         let mut slot = Slot {
             addr: base + i * 64,
             bytes: [0; 64],

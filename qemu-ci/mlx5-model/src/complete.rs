@@ -45,8 +45,8 @@ pub fn post(dev: &mut Device, cqn: u32, mut cqe: [u8; CQE], opcode: u64) {
         }
     }
     let index = cq.producer & (size - 1);
-    let owner = (cq.producer >> cq.log_size & 1) as u8;
-    put(&mut cqe, 63, &[(opcode as u8) << 4 | owner]);
+    let owner = ((cq.producer >> cq.log_size) & 1) as u8;
+    put(&mut cqe, 63, &[((opcode as u8) << 4) | owner]);
     let at = u64::from(index) * CQE as u64;
     let host = dev.host.as_ref();
     let body = cqe.get(..63).unwrap_or_default();
@@ -92,7 +92,7 @@ pub fn arm(dev: &mut Device, cqn: u32, consumer: u32) {
 pub fn event(dev: &mut Device, kind: u64, sub: u8, data: [u8; 28]) {
     let takes = |mask: &[u64; 4]| {
         mask.get((kind / 64) as usize)
-            .is_some_and(|w| w & 1 << (kind % 64) != 0)
+            .is_some_and(|w| w & (1 << (kind % 64)) != 0)
     };
     let Some(eqn) = dev
         .res
@@ -121,7 +121,7 @@ pub fn post_event(dev: &mut Device, eqn: u32, kind: u64, sub: u8, data: [u8; 28]
     put(&mut eqe, 1, &[kind as u8]);
     put(&mut eqe, 3, &[sub]);
     put(&mut eqe, 32, &data);
-    put(&mut eqe, 63, &[(eq.producer >> eq.log_size & 1) as u8]);
+    put(&mut eqe, 63, &[((eq.producer >> eq.log_size) & 1) as u8]);
     let at = u64::from(eq.producer & (size - 1)) * 64;
     let host = dev.host.as_ref();
     let body = eqe.get(..63).unwrap_or_default();
@@ -168,7 +168,7 @@ pub fn sent(dev: &mut Device, sqn: u32, index: u16, opcode: u8) {
     };
     let mut c = [0u8; CQE];
     put(&mut c, 48, &log::now_ns().to_be_bytes());
-    put(&mut c, 56, &(u32::from(opcode) << 24 | sqn).to_be_bytes());
+    put(&mut c, 56, &((u32::from(opcode) << 24) | sqn).to_be_bytes());
     put(&mut c, 60, &index.to_be_bytes());
     post(dev, cqn, c, MLX5_CQE_REQ);
 }

@@ -2,6 +2,7 @@
 
 //! The control socket: one JSON object a line in, one out.
 
+use crate::decode;
 use crate::device::Device;
 use crate::fault::{Fault, Kind};
 use crate::log;
@@ -119,7 +120,7 @@ fn unhex(s: &str) -> Result<Vec<u8>, String> {
 }
 
 fn hex(d: &[u8]) -> String {
-    d.iter().map(|b| format!("{b:02x}")).collect()
+    decode::hex(d)
 }
 
 /// Answers one request.

@@ -22,6 +22,14 @@ pub struct Fd {
     pub sub: Option<usize>,
 }
 
+/// Bytes as hexadecimal digits.
+pub fn hex(d: &[u8]) -> String {
+    d.iter().fold(String::new(), |mut s, b| {
+        let _ = write!(s, "{b:02x}");
+        s
+    })
+}
+
 /// The command's name in lower case, or none if the header does not know it.
 pub fn opcode_name(opcode: u64) -> Option<String> {
     let hit = ifc::OPCODES.iter().find(|(v, _)| *v == opcode)?;
@@ -81,7 +89,7 @@ fn walk(out: &mut String, desc: &Desc, buf: &[u8], base: usize, depth: usize) {
                     }
                 }
                 _ => {
-                    let hex: String = bytes.iter().take(64).map(|b| format!("{b:02x}")).collect();
+                    let hex = hex(bytes.get(..64).unwrap_or(bytes));
                     let _ = write!(out, " {}{index}={hex}", f.name);
                 }
             }

@@ -325,7 +325,7 @@ impl Device {
             p.dropped += 1;
             return;
         }
-        self.into_switch(Packet {
+        self.switch_packet(Packet {
             data,
             source_port: number,
             ..Packet::default()
@@ -337,7 +337,7 @@ impl Device {
         if let Some(v) = self.vports.get_mut(&MANAGER) {
             v.tx.add(&data);
         }
-        self.into_switch(Packet {
+        self.switch_packet(Packet {
             data,
             source_port: MANAGER,
             source_sqn: sqn,
@@ -347,7 +347,7 @@ impl Device {
     }
 
     /// The access list of the source, then the switch.
-    fn into_switch(&mut self, p: Packet) {
+    fn switch_packet(&mut self, p: Packet) {
         let source = p.source_port;
         let mut admitted = Vec::new();
         for (t, p) in self.with_flow(|f, cx| exec::run(f, cx, Domain::IngressAcl, source, p)) {
@@ -359,13 +359,13 @@ impl Device {
             if !self.flow.roots.contains_key(&(Domain::Fdb, 0)) {
                 // Without a forwarding database the function has the wire.
                 let to = if source == UPLINK { MANAGER } else { UPLINK };
-                self.to_vport(to, p);
+                self.deliver_vport(to, p);
                 continue;
             }
             for (t, p) in self.with_flow(|f, cx| exec::run(f, cx, Domain::Fdb, 0, p)) {
                 match t {
-                    Target::Vport(v) => self.to_vport(v, p),
-                    Target::Uplink => self.to_vport(UPLINK, p),
+                    Target::Vport(v) => self.deliver_vport(v, p),
+                    Target::Uplink => self.deliver_vport(UPLINK, p),
                     Target::Default | Target::Tir(_) => self.stats.fdb_dropped += 1,
                 }
             }
@@ -373,7 +373,7 @@ impl Device {
     }
 
     /// The access list of the destination, then the port or the driver.
-    fn to_vport(&mut self, number: u16, mut p: Packet) {
+    fn deliver_vport(&mut self, number: u16, mut p: Packet) {
         let link = self.link_up();
         let Some(v) = self.vports.get_mut(&number) else {
             self.stats.fdb_dropped += 1;
@@ -385,7 +385,7 @@ impl Device {
         }
         let keep = v.reg_c_mask;
         for (n, r) in p.reg_c.iter_mut().enumerate() {
-            if keep >> n & 1 == 0 {
+            if (keep >> n) & 1 == 0 {
                 *r = 0;
             }
         }
@@ -401,14 +401,14 @@ impl Device {
                 }
             }
             if number == MANAGER {
-                self.to_driver(p);
+                self.deliver_driver(p);
             } else {
-                self.to_port(number, p);
+                self.deliver_port(number, p);
             }
         }
     }
 
-    fn to_driver(&mut self, mut p: Packet) {
+    fn deliver_driver(&mut self, mut p: Packet) {
         p.source_sqn = 0;
         for (t, p) in self.with_flow(|f, cx| exec::run(f, cx, Domain::NicRx, 0, p)) {
             match t {
@@ -418,7 +418,7 @@ impl Device {
         }
     }
 
-    fn to_port(&mut self, number: u16, p: Packet) {
+    fn deliver_port(&mut self, number: u16, p: Packet) {
         let now = log::now_ns();
         let Some(i) = self.ports.iter().position(|x| x.vport == number) else {
             return;

@@ -46,8 +46,8 @@ pub struct Regs {
 impl Regs {
     fn read(&self, off: u64) -> u32 {
         match off {
-            FW_REV => FW_MINOR << 16 | FW_MAJOR,
-            CMDIF_REV => 5 << 16 | FW_SUB,
+            FW_REV => (FW_MINOR << 16) | FW_MAJOR,
+            CMDIF_REV => (5 << 16) | FW_SUB,
             CMDQ_ADDR_H => (self.cmdq.load(Relaxed) >> 32) as u32,
             CMDQ_ADDR_L => {
                 let low = self.cmdq_low.load(Relaxed);
@@ -55,7 +55,7 @@ impl Regs {
             }
             INITIALIZING => 0,
             // health_buffer: fw_ver, hw_id, then severity and syndrome.
-            o if o == HEALTH + 0x30 => FW_MAJOR << 24 | FW_MINOR << 16 | FW_SUB,
+            o if o == HEALTH + 0x30 => (FW_MAJOR << 24) | (FW_MINOR << 16) | FW_SUB,
             o if o == HEALTH + 0x34 => 0x020d,
             o if o == HEALTH + 0x3c => self.health_syndrome.load(Relaxed) << 16,
             TIMER_H => (log::now_ns() >> 32) as u32,
@@ -95,7 +95,7 @@ impl Front {
         match off {
             CMDQ_ADDR_H => {
                 let low = r.cmdq.load(Relaxed) & 0xffff_ffff;
-                r.cmdq.store(u64::from(v) << 32 | low, Relaxed);
+                r.cmdq.store((u64::from(v) << 32) | low, Relaxed);
             }
             CMDQ_ADDR_L => {
                 let high = r.cmdq.load(Relaxed) & !0xffff_ffff;

@@ -40,7 +40,7 @@ pub fn be16(b: &[u8], at: usize) -> u16 {
 
 /// Reads big-endian 32 bits; 0 beyond the end.
 pub fn be32(b: &[u8], at: usize) -> u32 {
-    u32::from(be16(b, at)) << 16 | u32::from(be16(b, at + 2))
+    (u32::from(be16(b, at)) << 16) | u32::from(be16(b, at + 2))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -49,12 +49,12 @@ impl Default for Config {
 
         // PCI Express endpoint, version 2, 8 GT/s x8, with function-level reset.
         c.put(PCIE, &[0x10, MSIX as u8, 0x02, 0x00]);
-        c.put32(PCIE + 4, 1 << 28 | 1 << 15 | 2);
+        c.put32(PCIE + 4, (1 << 28) | (1 << 15) | 2);
         c.put16(DEVCTL, 0x2810);
         c.writable(DEVCTL, 0x7fff);
-        c.put32(PCIE + 0x0c, 8 << 4 | 3);
+        c.put32(PCIE + 0x0c, (8 << 4) | 3);
         c.writable(PCIE + 0x10, 0x01c3);
-        c.put16(PCIE + 0x12, 8 << 4 | 3);
+        c.put16(PCIE + 0x12, (8 << 4) | 3);
         c.put32(PCIE + 0x2c, 7 << 1);
         c.put16(PCIE + 0x30, 3);
 

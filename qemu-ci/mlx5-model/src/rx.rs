@@ -23,11 +23,11 @@ const L4_OK: u8 = 1 << 2;
 /// The Toeplitz hash.
 pub fn toeplitz(key: &[u8; 40], input: &[u8]) -> u32 {
     let mut hash = 0;
-    let mut window = u64::from(be32(key, 0)) << 32 | u64::from(be32(key, 4));
+    let mut window = (u64::from(be32(key, 0)) << 32) | u64::from(be32(key, 4));
     let mut next = 8;
     for byte in input {
         for bit in (0..8).rev() {
-            if byte >> bit & 1 != 0 {
+            if (byte >> bit) & 1 != 0 {
                 hash ^= (window >> 32) as u32;
             }
             window <<= 1;
@@ -153,7 +153,7 @@ fn receive(dev: &mut Device, rqn: u32, mut p: Packet, l: &Layer, hash: u32) -> R
         UDP if l.l4_at != 0 => 2,
         _ => 0,
     };
-    let mut types = l4_type << 4 | l3_type << 2;
+    let mut types = (l4_type << 4) | (l3_type << 2);
     if strip && be16(&p.data, 12) == ETH_VLAN && p.data.len() >= 18 {
         put(30, &be16(&p.data, 14).to_be_bytes());
         p.data.drain(12..16);
@@ -201,7 +201,7 @@ fn rss_type(l: &Layer) -> u8 {
         UDP => 2,
         _ => 0,
     };
-    ip << 2 | l4 << 6
+    (ip << 2) | (l4 << 6)
 }
 
 /// Writes a frame to the buffers of a receive entry.
@@ -215,7 +215,7 @@ fn scatter(dev: &Device, segs: &[u8], d: &[u8]) -> Result<(), String> {
         if len == 0 {
             continue;
         }
-        let addr = u64::from(be32(s, 8)) << 32 | u64::from(be32(s, 12));
+        let addr = (u64::from(be32(s, 8)) << 32) | u64::from(be32(s, 12));
         let n = len.min(d.len() - done);
         let at = dev.translate(key, addr, n as u64)?;
         dev.host

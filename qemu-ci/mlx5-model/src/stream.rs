@@ -152,7 +152,7 @@ impl Sink {
         }
         let id = be16(d, at + 2);
         let seq = be32(d, at + 4);
-        let sent = u64::from(be32(d, at + 8)) << 32 | u64::from(be32(d, at + 12));
+        let sent = (u64::from(be32(d, at + 8)) << 32) | u64::from(be32(d, at + 12));
         let a = self.streams.entry(id).or_default();
         let ns = now.saturating_sub(sent);
         if a.packets != 0 && seq < a.next {

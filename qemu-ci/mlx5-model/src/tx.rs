@@ -81,7 +81,7 @@ pub fn parse(w: &[u8], lso: bool) -> Result<Send, String> {
             at += (4 + n).div_ceil(16) * 16;
             continue;
         }
-        let addr = u64::from(be32(w, at + 8)) << 32 | u64::from(be32(w, at + 12));
+        let addr = (u64::from(be32(w, at + 8)) << 32) | u64::from(be32(w, at + 12));
         s.parts.push(Part::Memory {
             key: be32(w, at + 4),
             addr,

@@ -25,7 +25,7 @@ impl Random {
             .ok()
             .and_then(|s| s.parse().ok())
             .unwrap_or(1u64);
-        Self((seed << 8 | stream).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+        Self(((seed << 8) | stream).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
     fn next(&mut self) -> u64 {
@@ -108,7 +108,9 @@ fn the_command_queue_and_doorbells() {
     let memory = Memory::new(1 << 16);
     let mut dev = device(&memory);
     for _ in 0..rounds(3_000) {
-        dev.regs.cmdq.store(r.next() % (1 << 16) & !0xfff, Relaxed);
+        dev.regs
+            .cmdq
+            .store((r.next() % (1 << 16)) & !0xfff, Relaxed);
         let junk = r.bytes(4096);
         memory.put(r.below((1 << 16) - 4096), &junk);
         dev.handle(Event::Command(r.next() as u32));

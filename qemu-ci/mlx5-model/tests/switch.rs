@@ -82,7 +82,7 @@ fn forwards_counts_and_forgets() {
 fn vlan_push() {
     let (_m, mut dev, t, g) = lab();
     let c = set_fte_in::FLOW_CONTEXT;
-    let v = c.sub(flow_context::PUSH_VLAN);
+    let v = c.nested(flow_context::PUSH_VLAN);
     entry(t, g, 0, 1, (VPORT, 2))
         .set(
             c.field(flow_context::ACTION),
@@ -132,7 +132,7 @@ fn refusals() {
         ),
         ("a value outside the mask", {
             let f = fte_match_param::MISC_PARAMETERS.field(fte_match_set_misc::SOURCE_SQN);
-            entry(t, g, 0, 1, (VPORT, 2)).set(c.sub(flow_context::MATCH_VALUE).field(f), 1)
+            entry(t, g, 0, 1, (VPORT, 2)).set(c.nested(flow_context::MATCH_VALUE).field(f), 1)
         }),
         (
             "a TIR in the switch",

@@ -110,7 +110,7 @@ fn release_miss(dev: &mut Device, m: Miss) {
 }
 
 fn create_table(dev: &mut Device, i: View<'_>, out: &mut [u8]) -> Done {
-    let c = i.sub(create_flow_table_in::FLOW_TABLE_CONTEXT);
+    let c = i.nested(create_flow_table_in::FLOW_TABLE_CONTEXT);
     let d = domain(dev, i.get(create_flow_table_in::TABLE_TYPE))?;
     if i.get(create_flow_table_in::OP_MOD) != 0 || c.bool(flow_table_context::SW_OWNER) {
         refuse!(
@@ -175,7 +175,7 @@ fn modify_table(dev: &mut Device, i: View<'_>) -> Done {
     if select != 1 {
         refuse!(BAD_PARAM, "change of {select:#x} is not supported");
     }
-    let c = i.sub(modify_flow_table_in::FLOW_TABLE_CONTEXT);
+    let c = i.nested(modify_flow_table_in::FLOW_TABLE_CONTEXT);
     let Some(d) = dev.flow.tables.get(id).map(|t| t.domain) else {
         return Ok(());
     };
@@ -225,7 +225,7 @@ fn create_group(dev: &mut Device, i: View<'_>, out: &mut [u8]) -> Done {
     }
     let (start, end) = (i.u32(g::START_FLOW_INDEX), i.u32(g::END_FLOW_INDEX));
     let enable = i.get(g::MATCH_CRITERIA_ENABLE) as u8;
-    let mask = words(i.sub(g::MATCH_CRITERIA).0);
+    let mask = words(i.nested(g::MATCH_CRITERIA).0);
     let Some(t) = dev.flow.tables.get_mut(id) else {
         return Ok(());
     };
@@ -345,8 +345,8 @@ fn destination(
 }
 
 fn vlan(c: View<'_>, at: crate::bits::S) -> (u16, u16) {
-    let v = c.sub(at);
-    let tci = v.get(vlan::PRIO) << 13 | v.get(vlan::CFI) << 12 | v.get(vlan::VID);
+    let v = c.nested(at);
+    let tci = (v.get(vlan::PRIO) << 13) | (v.get(vlan::CFI) << 12) | v.get(vlan::VID);
     (v.get(vlan::ETHTYPE) as u16, tci as u16)
 }
 
@@ -354,7 +354,7 @@ fn vlan(c: View<'_>, at: crate::bits::S) -> (u16, u16) {
 /// existing entry are replaced.
 fn entry_from(dev: &Device, t: &FlowTable, i: View<'_>) -> Result<Entry, Refuse> {
     use flow_context as fc;
-    let c = i.sub(set_fte_in::FLOW_CONTEXT);
+    let c = i.nested(set_fte_in::FLOW_CONTEXT);
     let action = c.get(fc::ACTION);
     let extra = action & !allowed_actions(dev, t.domain);
     if extra != 0 {
@@ -406,7 +406,7 @@ fn entry_from(dev: &Device, t: &FlowTable, i: View<'_>) -> Result<Entry, Refuse>
     }
     let mut e = Entry {
         group: c.u32(fc::GROUP_ID),
-        value: words(c.sub(fc::MATCH_VALUE).0.get(..BYTES).unwrap_or_default()),
+        value: words(c.nested(fc::MATCH_VALUE).0.get(..BYTES).unwrap_or_default()),
         action,
         flow_tag: c.u32(fc::FLOW_TAG),
         flow_source: c.get(fc::FLOW_SOURCE) as u8,
@@ -587,7 +587,7 @@ fn alloc_modify(dev: &mut Device, i: View<'_>, out: &mut [u8]) -> Done {
     }
     let mut program = Program::default();
     for k in 0..n as usize {
-        let action = i.sub(a::ACTIONS.s(k));
+        let action = i.nested(a::ACTIONS.s(k));
         if action.0.len() < 8 {
             refuse!(BAD_INP_LEN, "{n} actions in {} bytes", i.0.len());
         }
@@ -631,7 +631,7 @@ fn alloc_reformat(dev: &mut Device, i: View<'_>, out: &mut [u8]) -> Done {
         other => refuse!(BAD_PARAM, "packet reformat type {other:#x}"),
     };
     let size = c.get(r::REFORMAT_DATA_SIZE);
-    if size > caps::MAX_ENCAP || size < 14 {
+    if !(14..=caps::MAX_ENCAP).contains(&size) {
         refuse!(BAD_PARAM, "encapsulation of {size} bytes");
     }
     let Some(header) = c.rest(r::REFORMAT_DATA.at).0.get(..size as usize) else {

@@ -86,8 +86,8 @@ fn gone<T>(t: &mut Table<T>, id: u32) -> Done {
 }
 
 fn create_mkey(dev: &mut Device, i: View<'_>, out: &mut [u8]) -> Done {
-    let c = i.sub(create_mkey_in::MEMORY_KEY_MKEY_ENTRY);
-    let mode = c.get(mkc::ACCESS_MODE_4_2) << 2 | c.get(mkc::ACCESS_MODE_1_0);
+    let c = i.nested(create_mkey_in::MEMORY_KEY_MKEY_ENTRY);
+    let mode = (c.get(mkc::ACCESS_MODE_4_2) << 2) | c.get(mkc::ACCESS_MODE_1_0);
     if mode != 0 {
         refuse!(
             BAD_PARAM,
@@ -116,7 +116,7 @@ fn ring(i: View<'_>, pas: A, bytes: u64, log_page: u64, offset: u64) -> Result<R
 }
 
 fn create_eq(dev: &mut Device, i: View<'_>, out: &mut [u8]) -> Done {
-    let c = i.sub(create_eq_in::EQ_CONTEXT_ENTRY);
+    let c = i.nested(create_eq_in::EQ_CONTEXT_ENTRY);
     let log_size = c.u32(eqc::LOG_EQ_SIZE);
     if u64::from(log_size) > caps::LOG_MAX_EQ_SZ {
         refuse!(BAD_PARAM, "event queue of 2^{log_size} entries");
@@ -159,7 +159,7 @@ fn destroy_eq(dev: &mut Device, id: u32) -> Done {
 }
 
 fn create_cq(dev: &mut Device, i: View<'_>, out: &mut [u8]) -> Done {
-    let c = i.sub(create_cq_in::CQ_CONTEXT);
+    let c = i.nested(create_cq_in::CQ_CONTEXT);
     let log_size = c.u32(cqc::LOG_CQ_SIZE);
     if u64::from(log_size) > caps::LOG_MAX_CQ_SZ {
         refuse!(BAD_PARAM, "completion queue of 2^{log_size} entries");
@@ -223,7 +223,7 @@ fn use_cq(dev: &mut Device, cqn: u32, more: bool) {
 
 /// What both kinds of work queue share.
 fn work_queue(i: View<'_>, at: S, stride: u32) -> Result<(Ring, u32, u64), Refuse> {
-    let w = i.sub(at);
+    let w = i.nested(at);
     let log_size = w.u32(wq::LOG_WQ_SZ);
     if u64::from(log_size) > caps::LOG_MAX_WQ {
         refuse!(BAD_PARAM, "work queue of 2^{log_size} entries");
@@ -248,14 +248,14 @@ fn work_queue(i: View<'_>, at: S, stride: u32) -> Result<(Ring, u32, u64), Refus
 
 fn create_sq(dev: &mut Device, i: View<'_>, out: &mut [u8]) -> Done {
     let ctx = create_sq_in::CTX;
-    let c = i.sub(ctx);
+    let c = i.nested(ctx);
     if c.bool(sqc::HAIRPIN) || c.bool(sqc::ALLOW_MULTI_PKT_SEND_WQE) {
         refuse!(
             BAD_PARAM,
             "hairpin and multi-packet send queues are not supported"
         );
     }
-    let w = i.sub(ctx.sub(sqc::WQ));
+    let w = i.nested(ctx.nested(sqc::WQ));
     if w.get(wq::LOG_WQ_STRIDE) != 6 {
         refuse!(
             BAD_PARAM,
@@ -270,7 +270,7 @@ fn create_sq(dev: &mut Device, i: View<'_>, out: &mut [u8]) -> Done {
     if c.get(sqc::TIS_LST_SZ) != 0 {
         known(&dev.res.tiss, tisn)?;
     }
-    let (ring, log_size, dbr) = work_queue(i, ctx.sub(sqc::WQ), 6)?;
+    let (ring, log_size, dbr) = work_queue(i, ctx.nested(sqc::WQ), 6)?;
     let sq = Sq {
         ring,
         log_size,
@@ -311,7 +311,7 @@ fn modify_sq(dev: &mut Device, i: View<'_>) -> Done {
     let Some(sq) = dev.res.sqs.get_mut(id) else {
         refuse!(BAD_RES, "send queue {id:#x} does not exist");
     };
-    let c = i.sub(modify_sq_in::CTX);
+    let c = i.nested(modify_sq_in::CTX);
     sq.state = transition(sq.state, i.get(modify_sq_in::SQ_STATE), c.get(sqc::STATE))?;
     if sq.state == State::Reset {
         sq.index = 0;
@@ -348,14 +348,14 @@ fn query_sq(dev: &Device, i: View<'_>, out: &mut [u8]) -> Done {
 
 fn create_rq(dev: &mut Device, i: View<'_>, out: &mut [u8]) -> Done {
     let ctx = create_rq_in::CTX;
-    let c = i.sub(ctx);
+    let c = i.nested(ctx);
     if c.get(rqc::MEM_RQ_TYPE) != 0 || c.bool(rqc::HAIRPIN) || c.bool(rqc::SCATTER_FCS) {
         refuse!(
             BAD_PARAM,
             "shared, hairpin and FCS receive queues are not supported"
         );
     }
-    let w = i.sub(ctx.sub(rqc::WQ));
+    let w = i.nested(ctx.nested(rqc::WQ));
     let log_stride = w.u32(wq::LOG_WQ_STRIDE);
     if !(4..=10).contains(&log_stride) {
         refuse!(BAD_PARAM, "receive queue stride 2^{log_stride}");
@@ -366,7 +366,7 @@ fn create_rq(dev: &mut Device, i: View<'_>, out: &mut [u8]) -> Done {
     }
     let cqn = c.u32(rqc::CQN);
     known(&dev.res.cqs, cqn)?;
-    let (ring, log_size, dbr) = work_queue(i, ctx.sub(rqc::WQ), log_stride)?;
+    let (ring, log_size, dbr) = work_queue(i, ctx.nested(rqc::WQ), log_stride)?;
     let rq = Rq {
         ring,
         log_size,
@@ -392,7 +392,7 @@ fn modify_rq(dev: &mut Device, i: View<'_>) -> Done {
     let Some(rq) = dev.res.rqs.get_mut(id) else {
         refuse!(BAD_RES, "receive queue {id:#x} does not exist");
     };
-    let c = i.sub(modify_rq_in::CTX);
+    let c = i.nested(modify_rq_in::CTX);
     rq.state = transition(rq.state, i.get(modify_rq_in::RQ_STATE), c.get(rqc::STATE))?;
     if i.get(modify_rq_in::MODIFY_BITMASK) & MASK_VSD != 0 {
         rq.vlan_strip = !c.bool(rqc::VSD);
@@ -423,7 +423,7 @@ fn query_rq(dev: &Device, i: View<'_>, out: &mut [u8]) -> Done {
 }
 
 fn rq_list(dev: &Device, i: View<'_>, at: S) -> Result<Vec<u32>, Refuse> {
-    let c = i.sub(at);
+    let c = i.nested(at);
     let (n, max) = (c.get(rqtc::RQT_ACTUAL_SIZE), c.get(rqtc::RQT_MAX_SIZE));
     if n > 256 || max > 256 {
         refuse!(BAD_PARAM, "indirection table of {n} of {max} entries");
@@ -454,7 +454,7 @@ fn modify_rqt(dev: &mut Device, i: View<'_>) -> Done {
 }
 
 fn tir_from(dev: &Device, i: View<'_>, at: S) -> Result<Tir, Refuse> {
-    let c = i.sub(at);
+    let c = i.nested(at);
     if c.get(tirc::PACKET_MERGE_MASK) != 0 {
         refuse!(BAD_PARAM, "receive offload is not supported");
     }
@@ -473,7 +473,7 @@ fn tir_from(dev: &Device, i: View<'_>, at: S) -> Result<Tir, Refuse> {
             for (n, b) in key.iter_mut().enumerate() {
                 *b = c.get(F::new(tirc::RX_HASH_TOEPLITZ_KEY.at + n * 8, 8)) as u8;
             }
-            let sel = c.sub(tirc::RX_HASH_FIELD_SELECTOR_OUTER);
+            let sel = c.nested(tirc::RX_HASH_FIELD_SELECTOR_OUTER);
             Ok(Tir {
                 spread: Spread::Indirect {
                     rqt,
@@ -498,8 +498,8 @@ fn modify_tir(dev: &mut Device, i: View<'_>) -> Done {
     use modify_tir_bitmask as bit;
     let id = i.u32(modify_tir_in::TIRN);
     known(&dev.res.tirs, id)?;
-    let mask = i.sub(modify_tir_in::BITMASK);
-    let c = i.sub(modify_tir_in::CTX);
+    let mask = i.nested(modify_tir_in::BITMASK);
+    let c = i.nested(modify_tir_in::CTX);
     let at = modify_tir_in::CTX;
     if mask.bool(bit::PACKET_MERGE) && c.get(tirc::PACKET_MERGE_MASK) != 0 {
         refuse!(BAD_PARAM, "receive offload is not supported");
@@ -523,7 +523,7 @@ fn modify_tir(dev: &mut Device, i: View<'_>) -> Done {
             for (n, b) in key.iter_mut().enumerate() {
                 *b = i.get(F::new(at.at + tirc::RX_HASH_TOEPLITZ_KEY.at + n * 8, 8)) as u8;
             }
-            let sel = c.sub(tirc::RX_HASH_FIELD_SELECTOR_OUTER);
+            let sel = c.nested(tirc::RX_HASH_FIELD_SELECTOR_OUTER);
             *fields = sel.u32(rx_hash_field_select::SELECTED_FIELDS);
             *l3_v6 = sel.bool(rx_hash_field_select::L3_PROT_TYPE);
         }

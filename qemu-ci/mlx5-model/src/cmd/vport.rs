@@ -112,7 +112,11 @@ fn query_nic(dev: &mut Device, i: View<'_>, out: &mut [u8]) -> Done {
     set(out, at.field(c::PROMISC_UC), u64::from(v.promisc & 4 != 0));
     set(out, at.field(c::PROMISC_MC), u64::from(v.promisc & 2 != 0));
     set(out, at.field(c::PROMISC_ALL), u64::from(v.promisc & 1 != 0));
-    set(out, at.sub(c::PERMANENT_ADDRESS).field(F::new(16, 48)), mac);
+    set(
+        out,
+        at.nested(c::PERMANENT_ADDRESS).field(F::new(16, 48)),
+        mac,
+    );
     let list = v.lists.get(kind as usize).cloned().unwrap_or_default();
     set(out, at.field(c::ALLOWED_LIST_TYPE), kind);
     set(out, at.field(c::ALLOWED_LIST_SIZE), (list.len() / 8) as u64);
@@ -127,7 +131,7 @@ fn modify_nic(dev: &mut Device, i: View<'_>) -> Done {
     use modify_nic_vport_context_in as m;
     use modify_nic_vport_field_select as sel;
     use nic_vport_context as c;
-    let select = i.sub(m::FIELD_SELECT);
+    let select = i.nested(m::FIELD_SELECT);
     let ctx = i.rest(m::NIC_VPORT_CONTEXT.at);
     let v = vport(dev, i)?;
     if select.bool(sel::MTU) {
@@ -135,14 +139,14 @@ fn modify_nic(dev: &mut Device, i: View<'_>) -> Done {
     }
     if select.bool(sel::PERMANENT_ADDRESS) {
         let mac = ctx
-            .sub(c::PERMANENT_ADDRESS)
+            .nested(c::PERMANENT_ADDRESS)
             .get(F::new(16, 48))
             .to_be_bytes();
         v.mac = [mac[2], mac[3], mac[4], mac[5], mac[6], mac[7]];
     }
     if select.bool(sel::PROMISC) {
-        v.promisc = (ctx.get(c::PROMISC_UC) << 2
-            | ctx.get(c::PROMISC_MC) << 1
+        v.promisc = ((ctx.get(c::PROMISC_UC) << 2)
+            | (ctx.get(c::PROMISC_MC) << 1)
             | ctx.get(c::PROMISC_ALL)) as u8;
     }
     if select.bool(sel::ADDRESSES_LIST) {
@@ -184,8 +188,8 @@ fn query_esw(dev: &mut Device, i: View<'_>, out: &mut [u8]) -> Done {
 fn modify_esw(dev: &mut Device, i: View<'_>) -> Done {
     use esw_vport_context as c;
     use modify_esw_vport_context_in as m;
-    let select = i.sub(m::FIELD_SELECT);
-    let ctx = i.sub(m::ESW_VPORT_CONTEXT);
+    let select = i.nested(m::FIELD_SELECT);
+    let ctx = i.nested(m::ESW_VPORT_CONTEXT);
     let offered = u64::from(dev.reg_c_to_vport());
     let metadata = dev.cfg.metadata;
     let v = vport(dev, i)?;
@@ -233,7 +237,7 @@ fn query_delegated(dev: &Device, out: &mut [u8]) -> Done {
     );
     for n in 0..dev.cfg.vfs {
         let at = query_delegated_vhca_out::DELEGATED_FUNCTION_VHCA_RID_INFO.s(n);
-        let reg = at.sub(d::FUNCTION_VHCA_RID_INFO);
+        let reg = at.nested(d::FUNCTION_VHCA_RID_INFO);
         set(out, reg.field(r::VHCA_ID), u64::from(dev.vf_vhca(n)));
         set(out, reg.field(r::FUNCTION_ID), n as u64 + 1);
         set(out, reg.field(r::FUNCTION_TYPE), 1);

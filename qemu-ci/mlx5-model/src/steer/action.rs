@@ -47,7 +47,7 @@ fn entropy(d: &[u8]) -> u16 {
         .fold(0x811c_9dc5u32, |h, b| {
             (h ^ u32::from(*b)).wrapping_mul(0x0100_0193)
         });
-    0xc000 | ((h ^ h >> 16) & 0x3fff) as u16
+    0xc000 | ((h ^ (h >> 16)) & 0x3fff) as u16
 }
 
 fn put16(d: &mut [u8], at: usize, v: u16) {

@@ -219,7 +219,7 @@ fn read(p: &mut Packet, l: &Layer, field: u16) -> Option<u32> {
     } else {
         u32::from(be16(&p.data, pl.at))
     };
-    Some(v >> pl.shift & mask(pl.bits))
+    Some((v >> pl.shift) & mask(pl.bits))
 }
 
 /// Replaces 16 bits and corrects the checksum at `sum` for it.

@@ -33,7 +33,7 @@ fn fill_layer(b: &mut [u8], at: S, d: &[u8], l: &Layer) {
     put(m::ETHERTYPE, u64::from(l.ethertype));
     if let Some((kind, tci)) = l.vlans.first() {
         put(m::FIRST_PRIO, u64::from(tci >> 13));
-        put(m::FIRST_CFI, u64::from(tci >> 12 & 1));
+        put(m::FIRST_CFI, u64::from((tci >> 12) & 1));
         put(m::FIRST_VID, u64::from(tci & 0xfff));
         put(
             if *kind == ETH_QINQ {
@@ -112,7 +112,7 @@ fn fill_second(b: &mut [u8], l: &Layer, f: [F; 5]) {
     let at = fte_match_param::MISC_PARAMETERS;
     if let Some((kind, tci)) = l.vlans.get(1) {
         set(b, at.field(prio), u64::from(tci >> 13));
-        set(b, at.field(cfi), u64::from(tci >> 12 & 1));
+        set(b, at.field(cfi), u64::from((tci >> 12) & 1));
         set(b, at.field(vid), u64::from(tci & 0xfff));
         set(b, at.field(if *kind == ETH_QINQ { stag } else { ctag }), 1);
     }

@@ -107,7 +107,7 @@ impl Group {
     pub fn outside(&self, v: &[u32; WORDS]) -> bool {
         SETS.iter()
             .enumerate()
-            .filter(|(n, _)| self.enable & 1 << n == 0)
+            .filter(|(n, _)| self.enable & (1 << n) == 0)
             .any(|(_, s)| v.iter().skip(s.at / 32).take(s.bits / 32).any(|w| *w != 0))
     }
 }

@@ -190,7 +190,7 @@ pub fn entry(table: u64, group: u64, index: u64, from: u64, dest: (u64, u64)) ->
             MLX5_FLOW_CONTEXT_ACTION_FWD_DEST,
         )
         .set(c.field(flow_context::DESTINATION_LIST_SIZE), 1)
-        .set(c.sub(flow_context::MATCH_VALUE).field(source()), from)
+        .set(c.nested(flow_context::MATCH_VALUE).field(source()), from)
         .set(d(dest_format_struct::DESTINATION_TYPE), dest.0)
         .set(d(dest_format_struct::DESTINATION_ID), dest.1)
 }
