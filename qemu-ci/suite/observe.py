@@ -29,7 +29,7 @@ SPLAT = re.compile(
     r"WARNING: |BUG: |Oops|kernel BUG|general protection|"
     r"KASAN|UBSAN|refcount_t|suspicious RCU|INFO: |"
     r"unregister_netdevice: waiting|leaked reference|"
-    r"rust_kernel: panicked|Call Trace"
+    r"rust_kernel: panicked|Call Trace|objects were not freed"
 )
 
 
