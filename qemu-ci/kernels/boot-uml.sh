@@ -110,7 +110,7 @@ for f in proc sys dev tmp run; do \$b mkdir -p \$f; done
 \$b mount -t tmpfs tmpfs dev/shm
 \$b ln -sf /proc/self/fd dev/fd
 \$b mount -t tmpfs tmpfs run
-\$b mount -t tmpfs tmpfs tmp
+\$b mount -t tmpfs -o size=75% tmpfs tmp
 bind() {
 	\$b mkdir -p ".\$1"
 	\$b mount -t hostfs -o "\$2,\$1" none ".\$1"
