@@ -79,10 +79,10 @@ for s in "${suites[@]}"; do
 		in_tools python3 "$TOP/qemu-ci/mlx5/cargo_results.py" "$rc" <"$results/unit.log" >"$results/unit.json"
 		;;
 	fault) in_tools env RESULTS="$results" python3 "$TOP/qemu-ci/mlx5/check_fault.py" "$MLX5_BIN" "$RUN" || true ;;
-	nic) guest nic 300 ;;
+	nic) guest nic 900 ;;
 	tc | vxlan | ovs)
 		mapfile -t with_tc < <(tc_driver)
-		guest "$s" 200 "${with_tc[@]}"
+		guest "$s" 400 "${with_tc[@]}"
 		;;
 	esac
 done

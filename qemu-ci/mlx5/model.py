@@ -232,8 +232,8 @@ class Tc:
             run(f"tc qdisc del dev {d} ingress", check=False)
 
     @staticmethod
-    def add(dev, rule, prio=1, proto="all", chain=0, handle=1):
-        run(f"tc filter add dev {dev} ingress protocol {proto} chain {chain} prio {prio} handle {handle} flower skip_sw {rule}")
+    def add(dev, rule, prio=1, proto="all", chain=0, handle=1, where="skip_sw"):
+        run(f"tc filter add dev {dev} ingress protocol {proto} chain {chain} prio {prio} handle {handle} flower {where} {rule}")
 
     @staticmethod
     def delete(dev, prio=1, chain=0):
