@@ -13,5 +13,13 @@ for line in sys.stdin:
         status = {"ok": "pass", "FAILED": "fail", "ignored": "skip"}[m[2]]
         rows.append({"suite": "unit", "case": m[1], "status": status, "detail": "", "seconds": 0})
 if sys.argv[1] != "0" or not rows:
-    rows.append({"suite": "unit", "case": "cargo test", "status": "fail", "detail": "see unit.log", "seconds": 0})
+    rows.append(
+        {
+            "suite": "unit",
+            "case": "cargo test",
+            "status": "fail",
+            "detail": "see unit.log",
+            "seconds": 0,
+        }
+    )
 json.dump(rows, sys.stdout)

@@ -76,9 +76,17 @@ VERSION = struct.pack("<HH", 0, 0) + b'{"capabilities":{}}\0'
 @suite.case("the model starts, and a second one on its sockets does not")
 def start(lab):
     lab.start()
-    p = subprocess.run([lab.binary, "run", "--dir", lab.dir], capture_output=True, text=True, timeout=10, check=False)
+    p = subprocess.run(
+        [lab.binary, "run", "--dir", lab.dir],
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=False,
+    )
     expect("exit status", p.returncode, 1)
-    expect_true("says why", "listens" in p.stderr or "exists" in p.stderr or "in use" in p.stderr, p.stderr)
+    expect_true(
+        "says why", "listens" in p.stderr or "exists" in p.stderr or "in use" in p.stderr, p.stderr
+    )
 
 
 @suite.case("an unknown command is refused, and the stream stays in step")
@@ -90,15 +98,24 @@ def unknown(lab):
     expect("unknown command", reply(s)[1:3], (0x21, 95))
     s.sendall(message(4, bytes(16)))
     command, flags, error, body = reply(s)
-    expect("device information", (command, flags, error, struct.unpack("<IIII", body)[2:]), (4, 1, 0, (9, 5)))
+    expect(
+        "device information",
+        (command, flags, error, struct.unpack("<IIII", body)[2:]),
+        (4, 1, 0, (9, 5)),
+    )
     s.close()
     lab.alive()
 
 
 @suite.case("messages with a wrong size, garbage, a client that dies in the middle")
 def garbage(lab):
-    for data in (message(1, VERSION, size=3), message(1, VERSION, size=1 << 30), os.urandom(4096),
-                 message(10, struct.pack("<QII", 0, 0, 1 << 20), size=40), b"\0" * 7):
+    for data in (
+        message(1, VERSION, size=3),
+        message(1, VERSION, size=1 << 30),
+        os.urandom(4096),
+        message(10, struct.pack("<QII", 0, 0, 1 << 20), size=40),
+        b"\0" * 7,
+    ):
         s = lab.connect()
         s.sendall(data)
         s.shutdown(socket.SHUT_WR)
@@ -127,8 +144,16 @@ def no_memory(lab):
 
 @suite.case("control requests that are none")
 def control(lab):
-    for line in ("", "{", "[]", '{"cmd":1}', '{"cmd":"gen"}', '{"cmd":"gen","port":"vf9"}', '{"cmd":"nonsense"}',
-                 '{"cmd":"send","port":"vf0","hex":"0"}'):
+    for line in (
+        "",
+        "{",
+        "[]",
+        '{"cmd":1}',
+        '{"cmd":"gen"}',
+        '{"cmd":"gen","port":"vf9"}',
+        '{"cmd":"nonsense"}',
+        '{"cmd":"send","port":"vf0","hex":"0"}',
+    ):
         expect(f"answer to {line!r}", lab.ask(line)["ok"], False)
     lab.alive()
 

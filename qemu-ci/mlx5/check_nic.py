@@ -7,8 +7,22 @@ import struct
 import sys
 
 from model import (
-    Model, cpu_rx, eswitch, ethtool_stats, kernel_trouble, load, pci_device, quiet_ipv6, raw_send, representors, run, sh, statistic,
-    time, udp, uplink,
+    Model,
+    cpu_rx,
+    eswitch,
+    ethtool_stats,
+    kernel_trouble,
+    load,
+    pci_device,
+    quiet_ipv6,
+    raw_send,
+    representors,
+    run,
+    sh,
+    statistic,
+    time,
+    udp,
+    uplink,
 )
 from suite import Suite, expect, expect_true
 
@@ -77,14 +91,18 @@ def big_ping(lab):
 @suite.case("transmit checksum offload")
 def tx_checksum(lab):
     run(f"ip neigh replace 10.9.0.2 lladdr {FAR} dev {lab.up}")
-    expect_true("offload is on", "tx-checksum-ip-generic: on" in run(f"ethtool -k {lab.up}")
-                or "tx-checksum-ipv4: on" in run(f"ethtool -k {lab.up}"))
+    expect_true(
+        "offload is on",
+        "tx-checksum-ip-generic: on" in run(f"ethtool -k {lab.up}")
+        or "tx-checksum-ipv4: on" in run(f"ethtool -k {lab.up}"),
+    )
     bad = lab.model.port_stats("uplink")["bad_checksums"]
 
     def send():
         s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         for n in range(20):
             s.sendto(b"x" * (n + 1), ("10.9.0.2", 7))
+
     frames = [f for f in lab.model.capture("uplink", send) if f[23] == 17]
     expect("frames", len(frames), 20)
     expect("wrong checksums", lab.model.port_stats("uplink")["bad_checksums"] - bad, 0)
@@ -98,8 +116,21 @@ def tx_checksum(lab):
 def tso(lab):
     payload = bytes(n & 0xFF for n in range(20000))
     eth = bytes.fromhex(FAR.replace(":", "")) + bytes.fromhex("026d6c350000") + b"\x08\x00"
-    ip = bytearray(struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40 + len(payload), 7, 0x4000, 64, 6, 0,
-                               bytes([10, 9, 0, 1]), bytes([10, 9, 0, 2])))
+    ip = bytearray(
+        struct.pack(
+            "!BBHHHBBH4s4s",
+            0x45,
+            0,
+            40 + len(payload),
+            7,
+            0x4000,
+            64,
+            6,
+            0,
+            bytes([10, 9, 0, 1]),
+            bytes([10, 9, 0, 2]),
+        )
+    )
     s = sum(struct.unpack("!10H", ip))
     ip[10:12] = struct.pack("!H", ~(s + (s >> 16)) & 0xFFFF)
     pseudo = sum(struct.unpack("!4H", ip[12:20])) + 6 + 20 + len(payload)
@@ -115,15 +146,24 @@ def tso(lab):
         p.setsockopt(263, 15, 1)  # SOL_PACKET, PACKET_VNET_HDR
         p.bind((lab.up, 0))
         p.send(hdr + eth + bytes(ip) + tcp + payload)
+
     before = ethtool_stats(lab.up)
     frames = [f for f in lab.model.capture("uplink", send) if f[23] == 6]
     after = ethtool_stats(lab.up)
     expect("segments", [len(f) - 54 for f in frames], [1400] * 14 + [400])
     expect_true("payload", b"".join(f[54:] for f in frames) == payload)
-    expect("sequence numbers", [int.from_bytes(f[38:42], "big") for f in frames], [1000 + 1400 * n for n in range(15)])
+    expect(
+        "sequence numbers",
+        [int.from_bytes(f[38:42], "big") for f in frames],
+        [1000 + 1400 * n for n in range(15)],
+    )
     expect("FIN and PSH on the last only", [f[47] & 9 for f in frames], [0] * 14 + [9])
     expect("wrong checksums", lab.model.port_stats("uplink")["bad_checksums"] - bad, 0)
-    expect("packets that the driver left to the device", after["tx_tso_packets"] - before["tx_tso_packets"], 1)
+    expect(
+        "packets that the driver left to the device",
+        after["tx_tso_packets"] - before["tx_tso_packets"],
+        1,
+    )
 
 
 @suite.case("VLAN: tag inserted on send, stripped on receive")
@@ -153,7 +193,9 @@ def receive(lab):
     names = [f"rx{n}_packets" for n in range(2)]
     rings = {q: now[q] - before[q] for q in names}
     expect("all rings together", sum(rings.values()), 400)
-    expect_true("every ring got some", len(rings) >= 2 and all(v > 50 for v in rings.values()), str(rings))
+    expect_true(
+        "every ring got some", len(rings) >= 2 and all(v > 50 for v in rings.values()), str(rings)
+    )
     return str(rings)
 
 
@@ -181,6 +223,7 @@ def link(lab):
                 return True
             time.sleep(0.1)
         return False
+
     lab.model.ask("link", up=False)
     expect_true("carrier goes", wait("down"))
     lab.model.ask("link", up=True)

@@ -16,7 +16,16 @@ suite.case("load the driver, enter switchdev mode")(enter)
 @suite.case("Open vSwitch with hw-offload, representors as its ports")
 def start(lab):
     run("modprobe openvswitch")
-    for m in ("sch_ingress", "cls_flower", "act_mirred", "act_gact", "act_vlan", "act_pedit", "act_csum", "act_tunnel_key"):
+    for m in (
+        "sch_ingress",
+        "cls_flower",
+        "act_mirred",
+        "act_gact",
+        "act_vlan",
+        "act_pedit",
+        "act_csum",
+        "act_tunnel_key",
+    ):
         sh("modprobe", "-q", m, check=False)
     run("/usr/share/openvswitch/scripts/ovs-ctl start --system-id=model --no-monitor")
     run("ovs-vsctl --no-wait set Open_vSwitch . other_config:hw-offload=true")
@@ -50,7 +59,9 @@ def passes(lab):
     expect("through the CPU", cpu_rx(lab.reps[0]) - before, 0)
     for _ in range(40):
         flows = run("ovs-appctl dpctl/dump-flows type=offloaded", check=False)
-        counts = [int(w.split(":")[1].rstrip(",")) for w in flows.split() if w.startswith("packets:")]
+        counts = [
+            int(w.split(":")[1].rstrip(",")) for w in flows.split() if w.startswith("packets:")
+        ]
         if counts and max(counts) >= 2000:
             break
         time.sleep(0.2)

@@ -4,8 +4,20 @@
 import sys
 
 from model import (
-    Model, Refused, Tc, cpu_rx, eswitch, kernel_trouble, load, offloaded, quiet_ipv6, raw_send, representors, run, sh,
-    time, udp, uplink,
+    Model,
+    Tc,
+    cpu_rx,
+    eswitch,
+    kernel_trouble,
+    load,
+    offloaded,
+    quiet_ipv6,
+    raw_send,
+    representors,
+    run,
+    time,
+    udp,
+    uplink,
 )
 from suite import Failed, Suite, expect, expect_true
 
@@ -46,6 +58,7 @@ class Lab:
 
 def rules(*devs):
     """A case that begins and ends without rules."""
+
     def wrap(f):
         def inner(lab):
             lab.tc = Tc(*[lab.up if d == "up" else lab.reps[d] for d in devs])
@@ -61,10 +74,14 @@ def rules(*devs):
                     break
                 time.sleep(0.1)
             expect("left in the model", left, [])
-            expect("commands refused", now["refused"] - before["refused"], getattr(lab, "refusals", 0))
+            expect(
+                "commands refused", now["refused"] - before["refused"], getattr(lab, "refusals", 0)
+            )
             lab.refusals = 0
             return result
+
         return inner
+
     return wrap
 
 
@@ -124,8 +141,11 @@ def drop(lab):
 @suite.case("several destinations")
 @rules(0)
 def mirror(lab):
-    lab.tc.add(lab.reps[0], f"{FORWARD} action mirred egress mirror dev {lab.reps[1]} "
-               f"action mirred egress redirect dev {lab.reps[2]}")
+    lab.tc.add(
+        lab.reps[0],
+        f"{FORWARD} action mirred egress mirror dev {lab.reps[1]} "
+        f"action mirred egress redirect dev {lab.reps[2]}",
+    )
     lab.traffic("vf0", 200, ["vf1", "vf2"])
 
 
@@ -133,10 +153,17 @@ def mirror(lab):
 @rules(0)
 def match(lab):
     r = lab.reps
-    lab.tc.add(r[0], "ip_proto udp src_ip 10.0.0.1 dst_ip 10.0.0.2 src_port 1000 dst_port 2000 "
-               f"action mirred egress redirect dev {r[1]}", prio=1, proto="ip")
+    lab.tc.add(
+        r[0],
+        "ip_proto udp src_ip 10.0.0.1 dst_ip 10.0.0.2 src_port 1000 dst_port 2000 "
+        f"action mirred egress redirect dev {r[1]}",
+        prio=1,
+        proto="ip",
+    )
     lab.tc.add(r[0], "ip_proto udp dst_port 2001 action drop", prio=2, proto="ip")
-    lab.tc.add(r[0], f"dst_ip 10.0.0.0/24 action mirred egress redirect dev {r[3]}", prio=3, proto="ip")
+    lab.tc.add(
+        r[0], f"dst_ip 10.0.0.0/24 action mirred egress redirect dev {r[3]}", prio=3, proto="ip"
+    )
     lab.traffic("vf0", 50, ["vf1"])
     lab.traffic("vf0", 50, [], dport=2001)
     lab.traffic("vf0", 50, ["vf3"], sport=1001)
@@ -148,11 +175,16 @@ def match(lab):
 @rules(0, 1)
 def vlan(lab):
     r = lab.reps
-    lab.tc.add(r[0], f"{FORWARD} action vlan push id 42 priority 3 action mirred egress redirect dev {r[1]}")
+    lab.tc.add(
+        r[0],
+        f"{FORWARD} action vlan push id 42 priority 3 action mirred egress redirect dev {r[1]}",
+    )
     frames = lab.model.capture("vf1", lambda: lab.model.send("vf0", count=3))
     expect("tags", [f[12:16].hex() for f in frames], ["8100602a"] * 3)
     expect("length", {len(f) for f in frames}, {64})
-    lab.tc.add(r[1], f"vlan_id 42 action vlan pop action mirred egress redirect dev {r[2]}", proto="802.1q")
+    lab.tc.add(
+        r[1], f"vlan_id 42 action vlan pop action mirred egress redirect dev {r[2]}", proto="802.1q"
+    )
     frames = lab.model.capture("vf2", lambda: lab.model.send("vf1", count=3, vlan="42"))
     expect("untagged", [f[12:14].hex() for f in frames], ["0800"] * 3)
     lab.traffic("vf1", 20, cpu=20, vlan="43", wait=0.6, rate=2000)
@@ -162,9 +194,13 @@ def vlan(lab):
 @rules(0)
 def pedit(lab):
     r = lab.reps
-    lab.tc.add(r[0], "ip_proto udp dst_ip 10.0.0.2 action pedit ex munge eth dst set 0e:00:00:00:00:07 "
-               "munge ip dst set 192.0.2.9 munge ip ttl set 9 munge udp dport set 5353 pipe "
-               f"action csum ip and udp pipe action mirred egress redirect dev {r[1]}", proto="ip")
+    lab.tc.add(
+        r[0],
+        "ip_proto udp dst_ip 10.0.0.2 action pedit ex munge eth dst set 0e:00:00:00:00:07 "
+        "munge ip dst set 192.0.2.9 munge ip ttl set 9 munge udp dport set 5353 pipe "
+        f"action csum ip and udp pipe action mirred egress redirect dev {r[1]}",
+        proto="ip",
+    )
     bad = lab.model.port_stats("vf1")["bad_checksums"]
     frames = lab.model.capture("vf1", lambda: lab.model.send("vf0", count=2))
     expect("frames", len(frames), 2)
@@ -181,7 +217,12 @@ def pedit(lab):
 def chain(lab):
     r = lab.reps
     lab.tc.add(r[0], f"{FORWARD} action goto chain 5")
-    lab.tc.add(r[0], f"ip_proto udp dst_port 2000 action mirred egress redirect dev {r[1]}", proto="ip", chain=5)
+    lab.tc.add(
+        r[0],
+        f"ip_proto udp dst_port 2000 action mirred egress redirect dev {r[1]}",
+        proto="ip",
+        chain=5,
+    )
     lab.traffic("vf0", 100, ["vf1"])
     lab.counted(r[0], 100, 60, chain=5)
 
@@ -191,8 +232,13 @@ def chain(lab):
 def many(lab):
     r = lab.reps
     for n in range(64):
-        lab.tc.add(r[0], f"ip_proto udp dst_port {3000 + n} action mirred egress redirect dev {r[1 + n % 3]}",
-                   prio=1, handle=n + 1, proto="ip")
+        lab.tc.add(
+            r[0],
+            f"ip_proto udp dst_port {3000 + n} action mirred egress redirect dev {r[1 + n % 3]}",
+            prio=1,
+            handle=n + 1,
+            proto="ip",
+        )
     for n in (0, 31, 63):
         lab.traffic("vf0", 64, [f"vf{1 + n % 3}"], dport=3000 + n)
     return f"{lab.model.ask('status')['flow_entries']} entries"
@@ -224,7 +270,9 @@ def out(lab):
         before = lab.model.port_stats(f"vf{n}")["received"]["packets"]
         raw_send(r, [udp()] * 10)
         time.sleep(0.2)
-        expect(f"came out at vf{n}", lab.model.port_stats(f"vf{n}")["received"]["packets"] - before, 10)
+        expect(
+            f"came out at vf{n}", lab.model.port_stats(f"vf{n}")["received"]["packets"] - before, 10
+        )
 
 
 @suite.case("leave switchdev mode, unload: nothing left, no warning")

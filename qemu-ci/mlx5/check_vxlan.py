@@ -27,13 +27,23 @@ def device(lab):
 @suite.case("encapsulation: the bytes are those of the kernel's own vxlan")
 def encap(lab):
     # The kernel's own, for the same inner frame, from a device with a fixed peer.
-    run(f"ip link add vx1 type vxlan id 77 local 192.0.2.1 remote 192.0.2.2 dstport 4790 ttl 64 dev {lab.up}")
+    run(
+        "ip link add vx1 type vxlan id 77 local 192.0.2.1 remote 192.0.2.2 "
+        f"dstport 4790 ttl 64 dev {lab.up}"
+    )
     run("ip link set vx1 up")
     inner = udp(1, 2)
-    soft = [f for f in lab.model.capture("uplink", lambda: raw_send("vx1", [inner])) if f[12:14] == b"\x08\0"]
+    soft = [
+        f
+        for f in lab.model.capture("uplink", lambda: raw_send("vx1", [inner]))
+        if f[12:14] == b"\x08\0"
+    ]
     run("ip link del vx1")
-    lab.tc.add(lab.reps[0], f"dst_mac {INNER} action tunnel_key set src_ip 192.0.2.1 dst_ip 192.0.2.2 "
-               "dst_port 4789 id 77 ttl 64 nocsum pipe action mirred egress redirect dev vx0")
+    lab.tc.add(
+        lab.reps[0],
+        f"dst_mac {INNER} action tunnel_key set src_ip 192.0.2.1 dst_ip 192.0.2.2 "
+        "dst_port 4789 id 77 ttl 64 nocsum pipe action mirred egress redirect dev vx0",
+    )
     before = cpu_rx(lab.reps[0])
     hard = lab.model.capture("uplink", lambda: lab.model.send("vf0", count=3))
     hard = [f for f in hard if f[12:14] == b"\x08\0"]
@@ -47,6 +57,7 @@ def encap(lab):
         for start, end in ((18, 22), (24, 26), (34, 38), (40, 42)):
             f[start:end] = bytes(end - start)
         return bytes(f[:50]).hex()
+
     expect("outer headers", comparable(hard[0]), comparable(soft[0]))
     expect("VXLAN port", int.from_bytes(hard[0][36:38], "big"), 4789)
     expect("inner frame", hard[0][50:64].hex(), inner[:14].hex())
@@ -60,7 +71,9 @@ def encap_count(lab):
     lab.model.send("vf0", count=500, rate=5000)
     time.sleep(0.3)
     after = lab.model.port_stats("uplink")
-    expect("came out of the wire", after["received"]["packets"] - before["received"]["packets"], 500)
+    expect(
+        "came out of the wire", after["received"]["packets"] - before["received"]["packets"], 500
+    )
     expect("wrong checksums", after["bad_checksums"] - before["bad_checksums"], 0)
     got = lab.tc.wait_stats(lab.reps[0], 503)
     expect("tc -s", got[0], 503)
@@ -69,8 +82,13 @@ def encap_count(lab):
 @suite.case("decapsulation, and what comes back is what went in")
 def decap(lab):
     # tc refuses skip_sw on a device that offloads through another one.
-    lab.tc.add("vx0", f"enc_src_ip 192.0.2.2 enc_dst_ip 192.0.2.1 enc_key_id 77 enc_dst_port 4789 dst_mac {INNER} "
-               f"action tunnel_key unset pipe action mirred egress redirect dev {lab.reps[1]}", where="")
+    lab.tc.add(
+        "vx0",
+        "enc_src_ip 192.0.2.2 enc_dst_ip 192.0.2.1 enc_key_id 77 enc_dst_port 4789 "
+        f"dst_mac {INNER} "
+        f"action tunnel_key unset pipe action mirred egress redirect dev {lab.reps[1]}",
+        where="",
+    )
     expect_true("in hardware", lab.tc.stats("vx0")[2])
     inner = udp(3, 2, payload=b"through the tunnel")
     outer = lab.model.capture("uplink", lambda: lab.model.send("vf0", count=1))[-1]
@@ -83,8 +101,15 @@ def decap(lab):
     expect("frames", len(frames), 1)
     expect("inner frame", frames[0].hex(), frame[50:].hex())
     expect("through the CPU", cpu_rx(lab.up) - before, 0)
-    expect_true("another tunnel's packet is not taken", not lab.model.capture(
-        "vf1", lambda: lab.model.ask("send", port="uplink", hex=(frame[:46] + b"\0\0\x4e\0" + frame[50:]).hex())))
+    expect_true(
+        "another tunnel's packet is not taken",
+        not lab.model.capture(
+            "vf1",
+            lambda: lab.model.ask(
+                "send", port="uplink", hex=(frame[:46] + b"\0\0\x4e\0" + frame[50:]).hex()
+            ),
+        ),
+    )
 
 
 @suite.case("rules away: encapsulations are freed")

@@ -33,12 +33,12 @@ mlx5_setup() {
 
 # mlx5_start DIR OPTION...: start the model with its sockets in DIR.
 mlx5_start() {
-	local dir=$1 i
+	local dir=$1 tries=100
 	shift
 	mkdir -p "$dir"
 	in_tools "$MLX5_BIN" run --dir "$dir" "$@" 2>"$dir/model.log" </dev/null &
 	MLX5_PID=$!
-	for i in $(seq 100); do
+	while [ $((tries -= 1)) -gt 0 ]; do
 		! grep -q 'ready:' "$dir/model.log" 2>/dev/null || return 0
 		kill -0 "$MLX5_PID" 2>/dev/null || break
 		sleep 0.1

@@ -35,6 +35,7 @@ class Suite:
         def add(f):
             self.cases.append((title, f))
             return f
+
         return add
 
     def run(self, *args, only=None):
@@ -53,9 +54,17 @@ class Suite:
                 status, detail = "fail", str(e)
             except Exception as e:  # a case that breaks is a case that fails
                 where = traceback.extract_tb(sys.exc_info()[2])[-1]
-                status, detail = "fail", f"{type(e).__name__}: {e} ({os.path.basename(where.filename)}:{where.lineno})"
-            row = {"suite": self.name, "case": title, "status": status, "detail": str(detail)[:400],
-                   "seconds": round(time.monotonic() - start, 1)}
+                status, detail = (
+                    "fail",
+                    f"{type(e).__name__}: {e} ({os.path.basename(where.filename)}:{where.lineno})",
+                )
+            row = {
+                "suite": self.name,
+                "case": title,
+                "status": status,
+                "detail": str(detail)[:400],
+                "seconds": round(time.monotonic() - start, 1),
+            }
             results.append(row)
             print(f"{status.upper():4} {row['seconds']:5}s {title}  {row['detail']}", flush=True)
             with open(os.path.join(os.environ.get("RESULTS", "."), f"{self.name}.json"), "w") as f:
