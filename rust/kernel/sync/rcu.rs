@@ -118,11 +118,7 @@ impl<T: Send + Sync + 'static> RcuArc<T> {
             },
             flags,
         )?;
-        LIVE.fetch_add(1, Ordering::Relaxed);
-        // INVARIANT: The count of one is this reference.
-        Ok(Self::from_inner(
-            NonNull::new(KBox::into_raw(inner)).ok_or(AllocError)?,
-        ))
+        Ok(Self::from_box(inner))
     }
 
     /// Makes `data` where it is to be on the heap, with one reference: for what
@@ -139,10 +135,16 @@ impl<T: Send + Sync + 'static> RcuArc<T> {
             }? E),
             flags,
         )?;
+        Ok(Self::from_box(inner))
+    }
+
+    /// The one reference to a new object, which is counted as living from here
+    /// until [`Self::reclaim`].
+    fn from_box(inner: KBox<Inner<T>>) -> Self {
+        LIVE.fetch_add(1, Ordering::Relaxed);
         // INVARIANT: The count of one is this reference.
-        Ok(Self::from_inner(
-            NonNull::new(KBox::into_raw(inner)).ok_or(ENOMEM)?,
-        ))
+        // SAFETY: A box's pointer is not null.
+        Self::from_inner(unsafe { NonNull::new_unchecked(KBox::into_raw(inner)) })
     }
 
     #[inline]
