@@ -45,7 +45,8 @@ def main() -> int:
     if missing:
         print(
             f"error: {len(missing)} exported Rust symbols differ (first: {missing[0]}): "
-            "the compiler is not the one the kernel was built with; use the distribution's own rustc"
+            "the compiler is not the one the kernel was built with; "
+            "use the distribution's own rustc"
         )
         return 1
     return 0
