@@ -244,12 +244,12 @@ def many(lab):
     return f"{lab.model.ask('status')['flow_entries']} entries"
 
 
-@suite.case("out of space: the rule is refused, and nothing is left of it")
+@suite.case("a limit of the device: the rule is refused, and nothing is left of it")
 @rules(0)
 def no_space(lab):
     r = lab.reps
     before = lab.model.ask("status")["flow_entries"]
-    lab.model.ask("fault", command="set_flow_table_entry", kind="no-resources")
+    lab.model.ask("fault", command="set_flow_table_entry", kind="limit")
     try:
         lab.tc.add(r[0], f"{FORWARD} action drop")
     except RuntimeError:
@@ -259,9 +259,21 @@ def no_space(lab):
     finally:
         lab.model.ask("faults-clear")
         lab.refusals = 1
-    time.sleep(0.3)
+    for _ in range(30):
+        if lab.model.ask("status")["flow_entries"] == before:
+            break
+        time.sleep(0.1)
     expect("entries", lab.model.ask("status")["flow_entries"], before)
     lab.traffic("vf0", 20, cpu=20, wait=0.6, rate=2000)
+
+
+@suite.case("a short lack of resources: the rule is tried again, and goes in")
+@rules(0)
+def short_lack(lab):
+    lab.model.ask("fault", command="set_flow_table_entry", kind="no-resources")
+    lab.refusals = 1
+    lab.tc.add(lab.reps[0], f"{FORWARD} action mirred egress redirect dev {lab.reps[1]}")
+    lab.traffic("vf0", 20, ["vf1"])
 
 
 @suite.case("slow path out of every representor")
