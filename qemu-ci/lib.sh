@@ -165,9 +165,13 @@ make_root() {
 # end_children: end what this script has started and what that has started, for
 # a trap at exit: a job in the background does not hear an interrupt.
 end_children() {
-	local p
-	for p in $(tree_of $$); do
-		[ "$p" = $$ ] || kill "$p" 2>/dev/null || true
+	local p all parent
+	all=" $(tree_of $$ | tr '\n' ' ')"
+	for p in $all; do
+		[ "$p" != $$ ] || continue
+		# Still one of ours, and not a new process of an old number.
+		parent=$(sed -n 's/^PPid:\t//p' "/proc/$p/status" 2>/dev/null) || continue
+		[[ $all != *" ${parent:-none} "* ]] || kill "$p" 2>/dev/null || true
 	done
 }
 
