@@ -3,8 +3,7 @@
 
 import frames as f
 import ovsattr as o
-import ovsnl
-from nlcore import attr, be16, nest, u32
+from nlcore import attr, nest, u32
 from registry import case, case_each
 
 FRAME = f.udp4()
@@ -183,35 +182,6 @@ def probability(t):
         tap.write(FRAME)
     taken = len(t.taps["t2"].read())
     t.check(50 < taken < 150, f"a half of 200 packets is not {taken:d}")
-
-
-@case("recirc")
-def device_loop(t):
-    """A VLAN device on an internal port is a port of the same datapath: what
-    goes out there comes in again at once, until the recursion limit."""
-    (tap, *_) = t.switch(1)
-    t.vport("int0", kind=o.T_INTERNAL, port=2, pids=(t.up.pid,))
-    t.rt.set("int0", address="02:00:00:00:00:99")
-    lower = u32(5, t.rt.index("int0"))  # IFLA_LINK
-    try:
-        t.rt.add("v5", "vlan", data=attr(1, b"\5\0"), extra=lower)
-    except OSError as exc:
-        raise ovsnl.Skip(f"no VLAN device: {exc}") from exc
-    t.rt.up("int0", "v5")
-    t.settle(0.2)
-    t.vport("v5", port=3)
-    t.in_port_flow(1, o.a_output(3))
-    tagged = o.k_in_port(2) + o.k_eth() + o.k_type(0x8100) + be16(o.K_VLAN, 0x1005)
-    mask = o.k_in_port(0xFFFFFFFF) + o.k_type(0xFFFF) + be16(o.K_VLAN, 0xFFFF)
-    inner = o.k_type(0x0800) + o.k_ipv4("0.0.0.0", "0.0.0.0", 0)
-    t.flow(
-        "tagged, from int0",
-        tagged + nest(o.K_ENCAP, inner),
-        o.a_pop_vlan() + o.a_output(3),
-        mask + nest(o.K_ENCAP, o.k_type(0xFFFF)),
-    )
-    t.inject("loop", tap, FRAME)
-    t.counters(ports=("int0", "v5", "t1"))
 
 
 @case("recirc")
