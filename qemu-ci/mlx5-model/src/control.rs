@@ -162,7 +162,10 @@ fn answer(dev: &mut Device, r: &Value) -> Result<Value, String> {
             let list: Vec<Value> = dev
                 .streams
                 .iter()
-                .map(|s| json!({ "stream": s.id, "sent": s.sent, "count": s.count, "done": s.done() }))
+                .map(|s| {
+                    let done = s.done();
+                    json!({ "stream": s.id, "sent": s.sent, "count": s.count, "done": done })
+                })
                 .collect();
             Ok(json!({ "streams": list }))
         }

@@ -195,7 +195,7 @@ impl<'a> GenlInfo<'a> {
         genlmsg_unicast(self.net(), msg, self.snd_portid())
     }
 
-    /// Sets the text of the extended acknowledgement.
+    /// Sets the text of the extended acknowledgment.
     ///
     /// C: `NL_SET_ERR_MSG()`.
     pub fn set_err_msg(&self, msg: &'static CStr) {
