@@ -13,7 +13,16 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "mlx5"))
 from model import (  # noqa: E402
-    Model, cpu_rx, eswitch, kernel_trouble, load, quiet_ipv6, representors, run, sh, uplink,
+    Model,
+    cpu_rx,
+    eswitch,
+    kernel_trouble,
+    load,
+    quiet_ipv6,
+    representors,
+    run,
+    sh,
+    uplink,
 )
 from suite import Failed, Suite, expect, expect_true  # noqa: E402
 
@@ -72,14 +81,16 @@ class Lab:
         got = flows[0]
         expect(f"state ({got.get('reason')}, {got.get('driver')})", got["state"], state)
         if reason:
-            expect_true("the reason", re.search(reason, got.get("reason") or ""), repr(got.get("reason")))
+            text = got.get("reason") or ""
+            expect_true("the reason", re.search(reason, text), repr(text))
         return got
 
     def traffic(self, source, count, out=(), cpu=0, wait=0.4, **args):
         """Frames sent in at `source` come out at `out` and nowhere else; the
         CPU receives `cpu` of them."""
         before = self.cpu()
-        self.model.send(source, count=count, rate=args.pop("rate", 20000 if cpu == 0 else 2000), **args)
+        rate = args.pop("rate", 20000 if cpu == 0 else 2000)
+        self.model.send(source, count=count, rate=rate, **args)
         time.sleep(wait if cpu == 0 else wait + 0.6)
         arrived = {p: self.model.arrived(p) for p in PORTS}
         expect("came out at", {p: n for p, n in arrived.items() if n}, {p: count for p in out})
@@ -105,6 +116,7 @@ class Lab:
 
 def fresh(f):
     """A case that begins and ends without flows, in the model too."""
+
     def wrapped(lab):
         lab.clear()
         before = lab.model.ask("status")["flow_entries"]
@@ -118,6 +130,7 @@ def fresh(f):
                     break
                 time.sleep(0.1)
             expect("entries left in the model", lab.model.ask("status")["flow_entries"] - before, 0)
+
     wrapped.__name__ = f.__name__
     return wrapped
 
@@ -127,11 +140,14 @@ def enter(lab):
     quiet_ipv6()
     load()
     eswitch("switchdev")
-    lab.devs = dict(zip(PORTS, [uplink(), *representors()]))
+    lab.devs = dict(zip(PORTS, [uplink(), *representors()], strict=True))
     expect("ports", len(lab.devs), 5)
     run("modprobe openvswitch")
-    expect_true("our module", os.path.exists("/sys/module/openvswitch/taint") and
-                "O" in open("/sys/module/openvswitch/taint").read())
+    expect_true(
+        "our module",
+        os.path.exists("/sys/module/openvswitch/taint")
+        and "O" in open("/sys/module/openvswitch/taint").read(),
+    )
     run("ovs-dpctl add-dp dp0")
     for dev in lab.devs.values():
         run(f"ip link set {dev} up")
@@ -228,8 +244,11 @@ def vlan(lab):
     frames = lab.model.capture("vf1", lambda: lab.model.send("vf0", count=3))
     expect("tags", [f[12:16].hex() for f in frames], ["8100602a"] * 3)
     lab.clear()
-    lab.add("eth(),eth_type(0x8100),vlan(vid=42,pcp=0),encap(eth_type(0x0800),ipv4())",
-            f"pop_vlan,{number('vf2')}", port="vf1")
+    lab.add(
+        "eth(),eth_type(0x8100),vlan(vid=42,pcp=0),encap(eth_type(0x0800),ipv4())",
+        f"pop_vlan,{number('vf2')}",
+        port="vf1",
+    )
     lab.only("hardware")
     frames = lab.model.capture("vf2", lambda: lab.model.send("vf1", count=3, vlan="42"))
     expect("untagged", [f[12:14].hex() for f in frames], ["0800"] * 3)
@@ -239,15 +258,22 @@ def vlan(lab):
 @fresh
 def rewrite(lab):
     key = "eth(),eth_type(0x0800),ipv4(proto=17,ttl=64,frag=no),udp(dst=2000)"
-    actions = ("set(eth(dst=0e:00:00:00:00:07)),set(ipv4(dst=192.0.2.9,ttl=9)),"
-               f"set(udp(dst=5353)),{number('vf1')}")
+    actions = (
+        "set(eth(dst=0e:00:00:00:00:07)),set(ipv4(dst=192.0.2.9,ttl=9)),"
+        f"set(udp(dst=5353)),{number('vf1')}"
+    )
     bad = lab.model.port_stats("vf1")["bad_checksums"]
     frames = {}
+
+    def two_frames():
+        lab.model.send("vf0", count=2)
+        time.sleep(0.5)
+
     for policy in ("auto", "never"):
         run(f"python3 {TOOL} set --dp dp0 {policy}")
         lab.add(key, actions)
         lab.only("hardware" if policy == "auto" else "policy")
-        frames[policy] = lab.model.capture("vf1", lambda: (lab.model.send("vf0", count=2), time.sleep(0.5)))
+        frames[policy] = lab.model.capture("vf1", two_frames)
         lab.clear()
     run(f"python3 {TOOL} set --dp dp0 auto")
     expect("frames", len(frames["auto"]), 2)
@@ -262,12 +288,13 @@ def rewrite(lab):
 @fresh
 def refused(lab):
     v1 = number("vf1")
+    set_src, set_dst = "set(eth(src=0e:00:00:00:00:01))", "set(eth(dst=0e:00:00:00:00:07))"
     for key, actions in [
         (f"skb_mark(0x1/0x1),{IP}", "drop"),
         (IP, f"userspace(pid=0xfffffff0),{v1}"),
         (IP, f"sample(sample=50%,actions({v1}))"),
         (IP, f"trunc(100),{v1}"),
-        (IP, f"set(eth(src=0e:00:00:00:00:01)),{v1},set(eth(dst=0e:00:00:00:00:07)),{number('vf2')}"),
+        (IP, f"{set_src},{v1},{set_dst},{number('vf2')}"),
     ]:
         lab.add(key, actions)
         try:
@@ -343,9 +370,10 @@ def vswitchd(lab):
             run(f"ovs-vsctl add-port br0 {dev}")
         time.sleep(2)
         # Both ends have to be learned before the flow is not a flood.
+        back = {"src": "02:00:00:00:00:02", "dst": "02:00:00:00:00:01"}
         for _ in range(2):
             lab.model.send("vf0", count=3, rate=5)
-            lab.model.send("vf1", count=3, rate=5, src_mac="02:00:00:00:00:02", dst_mac="02:00:00:00:00:01")
+            lab.model.send("vf1", count=3, rate=5, **back)
             time.sleep(1.5)
         before = lab.cpu()
         lab.model.send("vf0", count=2000, rate=2000)

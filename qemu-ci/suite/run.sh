@@ -113,7 +113,7 @@ run_on() {
 if [ -n "$self" ]; then
 	run_on c-1 C
 	run_on c-2 C
-	exec python3 "$SUITE_DIR/compare.py" --no-known "${compare[@]}" \
+	EXTRA_BIND="${EXTRA_BIND:-} $out" in_tools python3 "$SUITE_DIR/compare.py" --no-known "${compare[@]}" \
 		--json "$out/self.json" "$out/c-1.jsonl" "$out/c-2.jsonl"
 fi
 [ -n "$module" ] || build_ours
@@ -128,5 +128,5 @@ if [ -z "$oracle" ]; then
 fi
 run_on ours "$module"
 say "comparing; all differences are in $out/compare.json"
-exec python3 "$SUITE_DIR/compare.py" "${compare[@]}" \
+EXTRA_BIND="${EXTRA_BIND:-} $out" in_tools python3 "$SUITE_DIR/compare.py" "${compare[@]}" \
 	--json "$out/compare.json" "$oracle" "$out/ours.jsonl"
