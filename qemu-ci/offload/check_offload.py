@@ -402,8 +402,9 @@ def leave(lab):
         lab.add(IP, str(number("vf3")), port=port)
     lab.settle()
     run(f"ovs-dpctl del-if dp0 {lab.devs['vf1']}")
-    eswitch("legacy")
+    # As with TC, the driver does not leave switchdev mode while there are rules.
     run("ovs-dpctl del-dp dp0")
+    eswitch("legacy")
     run("rmmod openvswitch")
     run("rmmod mlx5_core")
     status = lab.model.ask("status")
