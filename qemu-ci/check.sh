@@ -12,6 +12,7 @@ LANE1=(
 	'module|qemu-ci/check/module.sh'
 	'demo|qemu-ci/demo.sh'
 	'suite-stock|qemu-ci/suite/run.sh --on stock'
+	'offload|qemu-ci/offload/check.sh'
 )
 LANE2=(
 	'kunit|qemu-ci/kunit.sh'
@@ -20,11 +21,10 @@ LANE2=(
 	'lint|qemu-ci/lint.sh'
 )
 # With --all only, after the others have shown that they end in time on a machine
-# of two processors: on a busy one the debug kernel's and the device model's
-# guests run into their limits.
+# of two processors: on a busy one the guests of the debug kernel and of the device
+# model's own checks run into their limits.
 ALL1=(
 	'mlx5-check|qemu-ci/mlx5/check.sh'
-	'offload|qemu-ci/offload/check.sh'
 )
 ALL2=(
 	'suite-debug|qemu-ci/suite/run.sh --on debug'
