@@ -3,10 +3,10 @@
 //! The control socket: one JSON object a line in, one out.
 
 use crate::decode;
-use crate::device::Device;
+use crate::device::{Device, MANAGER};
 use crate::fault::{Fault, Kind};
 use crate::log;
-use crate::port::{Responder, UdpFrame};
+use crate::port::{Count, Responder, UdpFrame};
 use crate::steer::{Dest, Miss};
 use crate::stream::Stream;
 use serde_json::{json, Map, Value};
@@ -16,7 +16,8 @@ use std::sync::atomic::Ordering::Relaxed;
 pub const HELP: &str = "\
   status                          objects, errors, link, commands refused
   commands                        how often each command was run
-  ports                           counters of every port and stream
+  ports                           counters of every port and stream, and of the
+                                  frames that the driver got and sent
   reset-counters                  set the ports' counters to zero
   flows                           tables, groups and entries with their counters
   counter id=N                    one flow counter
@@ -277,6 +278,7 @@ fn ports(dev: &Device) -> Value {
             let row = json!({
                 "packets": a.packets,
                 "bytes": a.bytes,
+                "sent": sent,
                 "lost": sent.map(|s| s.saturating_sub(a.packets)),
                 "out_of_order": a.out_of_order,
                 "latency_ns": {
@@ -299,7 +301,12 @@ fn ports(dev: &Device) -> Value {
         });
         all.insert(p.name.clone(), row);
     }
-    json!({ "ports": all })
+    // What the driver's processor had to do: the frames it got and gave back.
+    let cpu = dev.vports.get(&MANAGER).map(|v| {
+        let count = |c: Count| json!({ "packets": c.packets, "bytes": c.bytes });
+        json!({ "received": count(v.rx.total()), "sent": count(v.tx.total()) })
+    });
+    json!({ "ports": all, "cpu": cpu })
 }
 
 fn flows(dev: &Device) -> Value {

@@ -26,7 +26,8 @@ use std::time::Duration;
 
 /// The vport of the wire.
 pub const UPLINK: u16 = 0xffff;
-const MANAGER: u16 = 0;
+/// The vport of the function that the driver runs on.
+pub const MANAGER: u16 = 0;
 /// This function's own id.
 const OWN_VHCA: u16 = 1;
 const FIRST_VF_VHCA: u16 = 0x100;
