@@ -5,7 +5,7 @@
 # Source it; it runs nothing by itself.
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
-MLX5_CACHE=$CACHE/mlx5-model
+MLX5_CACHE=$(per_tree mlx5-model)
 MLX5_BIN=$MLX5_CACHE/target/release/mlx5-model
 MLX5_PID=
 export MLX5_CACHE MLX5_BIN
@@ -28,7 +28,7 @@ mlx5_setup() {
 	[ -d "$TOOLROOT" ] || "$TOP/qemu-ci/setup/toolroot.sh"
 	[ -d "$GUESTROOT" ] || "$TOP/qemu-ci/setup/guestroot.sh"
 	[ -e "$(stock_dir)/abi" ] || "$TOP/qemu-ci/setup/kernel-stock.sh"
-	locked mlx5-model run_logged "$CACHE/log/mlx5-model.log" mlx5_cargo build --release --locked
+	locked "${MLX5_CACHE##*/}" run_logged "$CACHE/log/${MLX5_CACHE##*/}.log" mlx5_cargo build --release --locked
 }
 
 # mlx5_start DIR OPTION...: start the model with its sockets in DIR.
