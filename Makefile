@@ -10,7 +10,7 @@ V ?= 0
 BUILD := qemu-ci/build.sh $(if $(KDIR),--kdir '$(KDIR)')
 
 .PHONY: all modules install setup demo check check-all kunit bench lint rustdoc \
-	selftests suite mlx5-check mlx5-demo offload-check clean distclean help
+	selftests suite mlx5-check mlx5-demo offload-check offload-bench clean distclean help
 
 all: modules
 
@@ -53,6 +53,9 @@ rustdoc:
 offload-check:
 	@qemu-ci/offload/check.sh
 
+offload-bench:
+	@qemu-ci/offload/bench.sh $(OFFLOAD_BENCH_ARGS)
+
 mlx5-check:
 	@qemu-ci/mlx5/check.sh
 
@@ -73,7 +76,8 @@ help:
 	@echo '  make clean           remove what was built in this tree'
 	@echo ''
 	@echo 'Showing and testing it (root; everything is fetched into the cache):'
-	@echo '  make demo            real Open vSwitch on our module and on the C one, side by side'
+	@echo '  make demo            real Open vSwitch on our module and on the C one, side by side;'
+	@echo '                       then with flows in the switch of a device model'
 	@echo '  make check           the tests; ends with N passed, N failed, N skipped'
 	@echo '  make check-all       the same, the debug kernel and the mlx5 device model'
 	@echo '  make suite           the differential suite alone'
@@ -84,7 +88,8 @@ help:
 	@echo '  make rustdoc         API documentation into target/doc'
 	@echo '  make mlx5-check      the mlx5 device model with the real driver'
 	@echo '  make offload-check   our flows in the switch of the device model'
-	@echo '  make mlx5-demo       the same, as a demonstration'
+	@echo '  make offload-bench   installs, deletes and dumps there, against OVS and TC'
+	@echo '  make mlx5-demo       the device model with a TC rule, as a demonstration'
 	@echo '  make setup           only fetch and prepare what the rest needs'
 	@echo '  make distclean       also remove the cache'
 	@echo ''
