@@ -1,0 +1,94 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# How fast flows get into the switch of the mlx5 device model and out again:
+# our module against Open vSwitch's own offload through TC on the C module.
+. "$(dirname "${BASH_SOURCE[0]}")/../mlx5/lib.sh"
+
+usage() {
+	cat <<'TXT'
+usage: bench.sh [OPTION...]
+
+  --sizes LIST       how many flows, with commas (default 1000,10000; 100000
+                     takes a quarter of an hour more where the guest's
+                     processor is emulated)
+  --ports LIST       how many ports more, without flows, a dump is measured
+                     with (default 0,32,128)
+  --module FILE.ko   our module, built for the stock kernel (default: build it)
+  --results DIR      where the JSON files and logs go
+                     (default: a folder of the cache)
+  -h, --help         this text
+
+Prints a table of both and their ratios, and writes bench.json.
+TXT
+}
+
+module='' results=$(per_tree offload-bench) sizes=1000,10000 ports=0,32,128
+while [ $# -gt 0 ]; do
+	case $1 in
+	--sizes | --ports | --module | --results)
+		[ $# -ge 2 ] || die "offload/bench.sh: $1 needs a value (see --help)"
+		;;&
+	--sizes | --ports)
+		[[ $2 =~ ^[0-9]{1,6}(,[0-9]{1,6})*$ ]] ||
+			die "offload/bench.sh: $1 takes numbers with commas, not '$2' (see --help)"
+		[ "$1" = --sizes ] && sizes=$2
+		[ "$1" = --ports ] && ports=$2
+		shift
+		;;
+	--module) module=$(realpath -m -- "$2"); shift ;;
+	--results) results=$(realpath -m -- "$2"); shift ;;
+	-h | --help) usage; exit ;;
+	*) die "offload/bench.sh: unknown argument '$1' (see --help)" ;;
+	esac
+	shift
+done
+for n in ${sizes//,/ }; do
+	[ "$n" -ge 1 ] && [ "$n" -le 200000 ] || die "offload/bench.sh: --sizes: 1 to 200000 flows, not $n"
+done
+for n in ${ports//,/ }; do
+	[ "$n" -le 512 ] || die "offload/bench.sh: --ports: at most 512, not $n"
+done
+
+mlx5_setup
+if [ -z "$module" ]; then
+	say "building openvswitch.ko"
+	run_logged "$CACHE/log/build.log" "$TOP/qemu-ci/build.sh" modules
+	module=$TOP/openvswitch.ko
+fi
+[ -f "$module" ] || die "offload/bench.sh: no module $module"
+driver=$("$TOP/qemu-ci/mlx5/driver.sh")
+
+rm -rf "$results"
+mkdir -p "$results/ours" "$results/c" "$results/shared"
+RUN=$(mktemp -d "$MLX5_CACHE/run.XXXXXX")
+trap 'end_children; rm -rf "$RUN"' EXIT
+trap 'exit 130' INT TERM
+
+# run_on NAME [BOOT OPTION...]: one side, with a device model of its own. The
+# two take turns at each step, so that only one is at work.
+run_on() {
+	local name=$1 rc=0
+	shift
+	mlx5_start "$RUN/$name" --vfs 4
+	mlx5_boot "$RUN/$name" --mem 3G --timeout 3600 --clean-log --results "$results/$name" \
+		--rw "$results/shared" --env "MLX5_KO=$driver" --ro "${driver%/*}" "$@" \
+		-- "$TOP/qemu-ci/offload/bench_guest.py" "$name" "$results/$name/bench.json" \
+		"$results/shared" "$sizes" "$ports" 2>&1 |
+		sed -u -e '/Could not enable error recovery/d' -e "s/^/$(printf '%-5s|' "$name")/" || rc=$?
+	touch "$results/shared/over"
+	mlx5_stop "$RUN/$name"
+	cp "$RUN/$name/model.log" "$results/$name/"
+	return "$rc"
+}
+
+say "offload bench: the mlx5 driver on a device model: ratios, not a card's rates"
+run_on c &
+c=$!
+rc=0
+run_on ours --module "$module" || rc=$?
+wait "$c" || rc=$?
+[ "$rc" = 0 ] || printf 'error: a run ended with status %s (99: the kernel log has a report)\n' "$rc" >&2
+EXTRA_BIND=$results in_tools python3 "$TOP/qemu-ci/offload/bench_report.py" "$results" || rc=$?
+say "offload bench done; JSON and logs are in $results"
+exit "$rc"
