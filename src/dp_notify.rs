@@ -13,7 +13,6 @@ use kernel::{
 
 use kernel_ext::{
     net::{
-        namespace::Net,
         netdevice::NetDevice,
         notifier::{
             NetdevEvent,
@@ -36,9 +35,10 @@ use kernel_ext::{
 use crate::{
     datapath::{
         ovs_net::{
-            for_each_dp,
             ovs_dp_detach_port,
             ports_of,
+            take_ports_gone,
+            OvsNet,
             OVS_NET, //
         },
         state::{
@@ -92,11 +92,8 @@ fn dp_detach_port_notify(lock: &OvsGuard, vport: RcuArc<Vport>) {
 /// C: `ovs_dp_notify_wq()`, of which there is one for each namespace.
 fn ovs_dp_notify_wq() {
     let lock = ovs_lock();
-    while let Some(net) =
-        Net::find_map(|net| OVS_NET.load(net)?.take_port_gone().then(|| net.handle()))
-    {
-        // Its datapaths, if it has any, cannot go before the lock is released.
-        for_each_dp(&lock, net.get(), |dp| {
+    take_ports_gone(|ovs_net| {
+        ovs_net.for_each_dp(&lock, |dp| {
             for vport in ports_of(dp) {
                 if !vport.is_internal() && !vport.dev().is_ovs_port() {
                     dp_detach_port_notify(&lock, vport);
@@ -104,7 +101,7 @@ fn ovs_dp_notify_wq() {
             }
             true
         });
-    }
+    });
 }
 
 /// Hears of devices that go away.
@@ -128,18 +125,28 @@ impl NetdevNotifier for DpDeviceNotifier {
 
         let guard = kernel::sync::rcu::read_lock();
         let rcu = RcuRead::from(&guard);
-        if let Some(ovs_net) = OVS_NET.get(dev.net(rcu), rcu) {
-            ovs_net.set_port_gone();
+        if let Some(ovs_net) = OVS_NET.load(dev.net(rcu)) {
+            OvsNet::set_port_gone(&ovs_net, rtnl);
             DP_NOTIFY_WORK.queue();
         }
     }
 }
 
 /// While this lives, ports go when their devices do. Unregistering comes before
-/// the work is waited for, in the order of the fields.
+/// the work is waited for, and the list last, in the order of the fields.
 pub(crate) struct DpNotify {
     _notifier: NetdevNotifierRegistration<DpDeviceNotifier>,
     _work: StaticWorkGuard,
+    _list: PortsGone,
+}
+
+/// Empties the list of what the work has not come to, as that refers to it.
+struct PortsGone;
+
+impl Drop for PortsGone {
+    fn drop(&mut self) {
+        take_ports_gone(|_| ());
+    }
 }
 
 impl DpNotify {
@@ -149,6 +156,7 @@ impl DpNotify {
         Ok(Self {
             _notifier: NetdevNotifierRegistration::new()?,
             _work: work,
+            _list: PortsGone,
         })
     }
 }

@@ -23,11 +23,13 @@ use kernel_ext::{
             PernetRegistration, //
         },
         netdevice::NetDevice,
+        rtnetlink::Rtnl, //
     },
     rcu_table::RcuTable,
     sync::rcu::{
         RcuArc,
-        RcuRead, //
+        RcuRead,
+        RcuSlot, //
     },
 };
 
@@ -60,7 +62,14 @@ pub(crate) struct OvsNet {
     dps: Pin<KBox<Mutex<KVec<RcuArc<Datapath>>>>>,
     /// A device of one of the ports is gone, and the port is still there.
     port_gone: AtomicBool,
+    /// The next of the namespaces of which this is true.
+    next_gone: RcuSlot<OvsNet>,
 }
+
+/// The first of the namespaces in which a port has lost its device. One that is
+/// being torn down is not in the kernel's list of namespaces any more, and the
+/// device may be waited for before [`OvsNetOps::exit`] is called.
+static PORTS_GONE: RcuSlot<OvsNet> = RcuSlot::empty();
 
 /// What is kept for each namespace.
 pub(crate) static OVS_NET: Pernet<OvsNetOps> = Pernet::new();
@@ -85,6 +94,7 @@ impl PernetOperations for OvsNetOps {
                 ports: RcuTable::new(0)?,
                 dps: KBox::pin_init(new_mutex!(KVec::new(), "OvsNet::dps"), GFP_KERNEL)?,
                 port_gone: AtomicBool::new(false),
+                next_gone: RcuSlot::empty(),
             },
             GFP_KERNEL,
         )?)
@@ -132,14 +142,42 @@ impl OvsNet {
         None
     }
 
-    /// Notes that a port has lost its device.
-    pub(crate) fn set_port_gone(&self) {
-        self.port_gone.store(true, Ordering::Release);
+    /// Notes that a port of this namespace has lost its device.
+    pub(crate) fn set_port_gone(this: &RcuArc<Self>, _rtnl: Rtnl<'_>) {
+        if this.port_gone.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        // The rtnl lock makes this the only one who adds. That the list is
+        // taken meanwhile does no harm: what was in it is then looked at twice.
+        this.next_gone.replace(PORTS_GONE.load());
+        PORTS_GONE.replace(Some(this.clone()));
     }
 
-    /// Whether a port has lost its device since this was called last.
-    pub(crate) fn take_port_gone(&self) -> bool {
-        self.port_gone.swap(false, Ordering::Acquire)
+    /// Calls `f` with each datapath, for as long as it gives `true`.
+    pub(crate) fn for_each_dp(
+        &self,
+        lock: &OvsGuard,
+        mut f: impl FnMut(&RcuArc<Datapath>) -> bool,
+    ) {
+        let mut index = 0usize;
+        while let Some(dp) = self.dp(lock, index) {
+            if !f(&dp) {
+                break;
+            }
+            index = index.wrapping_add(1);
+        }
+    }
+}
+
+/// Calls `f` with the namespaces in which a port has lost its device since this
+/// was called last; with some of them more than once.
+pub(crate) fn take_ports_gone(mut f: impl FnMut(&OvsNet)) {
+    let mut next = PORTS_GONE.replace(None);
+    while let Some(ovs_net) = next {
+        // In this order: once the flag is cleared, it may be added again.
+        next = ovs_net.next_gone.replace(None);
+        ovs_net.port_gone.swap(false, Ordering::AcqRel);
+        f(&ovs_net);
     }
 }
 
@@ -175,20 +213,9 @@ pub(crate) fn dp_list_add(lock: &OvsGuard, dp: RcuArc<Datapath>) -> Result {
 }
 
 /// Calls `f` with each datapath of a namespace for as long as it gives `true`.
-pub(crate) fn for_each_dp(
-    lock: &OvsGuard,
-    net: &Net,
-    mut f: impl FnMut(&RcuArc<Datapath>) -> bool,
-) {
-    let Some(ovs_net) = OVS_NET.load(net) else {
-        return;
-    };
-    let mut index = 0usize;
-    while let Some(dp) = ovs_net.dp(lock, index) {
-        if !f(&dp) {
-            break;
-        }
-        index = index.wrapping_add(1);
+pub(crate) fn for_each_dp(lock: &OvsGuard, net: &Net, f: impl FnMut(&RcuArc<Datapath>) -> bool) {
+    if let Some(ovs_net) = OVS_NET.load(net) {
+        ovs_net.for_each_dp(lock, f);
     }
 }
 
