@@ -22,6 +22,7 @@
 #include <net/dropreason.h>
 #include <net/flow_offload.h>
 #include <net/genetlink.h>
+#include <net/ip_tunnels.h>
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
 #include <net/pkt_cls.h>

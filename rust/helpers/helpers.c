@@ -19,6 +19,7 @@
 
 #include "bh.c"
 #include "net/ip.c"
+#include "net/ip_tunnels.c"
 #include "net/namespace.c"
 #include "net/netdevice.c"
 #include "net/skbuff.c"

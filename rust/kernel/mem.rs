@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory.
+//! Memory that begins as zeroes.
 
 use core::{
     mem::MaybeUninit,
@@ -10,6 +10,10 @@ use core::{
     },
 };
 
+use kernel::{
+    alloc::Flags,
+    prelude::*, //
+};
 use zerocopy::FromZeros;
 
 /// Calls `f` with a `T` of zeroes on the stack, made with stores.
@@ -39,4 +43,13 @@ pub fn with_zeroed<T: FromZeros, R>(f: impl FnOnce(&mut T) -> R) -> R {
     // SAFETY: As above; it is not used any more.
     unsafe { value.assume_init_drop() };
     result
+}
+
+/// A `T` of zeroes that was never on the stack. Fails with `ENOMEM`.
+pub fn zeroed_box<T: FromZeros>(flags: Flags) -> Result<KBox<T>> {
+    let mut value = KBox::<T>::new_uninit(flags)?;
+    // SAFETY: It is valid for writes.
+    unsafe { value.as_mut_ptr().write_bytes(0, 1) };
+    // SAFETY: All bytes were set to zero, which is a valid `T`.
+    Ok(unsafe { value.assume_init() })
 }

@@ -4,8 +4,10 @@
 
 pub mod checksum;
 pub mod dropreason;
+pub mod dst_metadata;
 pub mod flow_offload;
 pub mod genetlink;
+pub mod ip_tunnels;
 pub mod namespace;
 pub mod netdevice;
 pub mod netlink;
