@@ -19,7 +19,7 @@ mod tests {
         actions::SwFlowActions,
         datapath::state::ovs_lock,
         flow::{
-            key::SwFlowKey,
+            tunnel::MatchKey,
             SwFlowId, //
         },
         flow_table::FlowTable, //
@@ -31,8 +31,8 @@ mod tests {
     }
 
     /// A key that differs with `i` in its addresses and with `port` in its port.
-    fn key(i: u32, port: u16) -> SwFlowKey {
-        let mut key = SwFlowKey::zeroed();
+    fn key(i: u32, port: u16) -> MatchKey {
+        let mut key = MatchKey::zeroed();
         key.in_port = 1;
         key.eth_type = 0x0800.into();
         key.ipv4_src = Be32::new(i);
@@ -42,8 +42,8 @@ mod tests {
     }
 
     /// A mask of port, type and the upper `bits` bits of the source address.
-    fn mask(bits: u32) -> SwFlowKey {
-        let mut mask = SwFlowKey::zeroed();
+    fn mask(bits: u32) -> MatchKey {
+        let mut mask = MatchKey::zeroed();
         mask.in_port = 0xffff;
         mask.eth_type = 0xffff.into();
         mask.ipv4_src = Be32::new(u32::MAX.checked_shl(32 - bits).unwrap_or(0));
@@ -55,9 +55,9 @@ mod tests {
     }
 
     /// The number in the UFID of the flow that a packet with this key matches.
-    fn finds(table: &FlowTable, key: &SwFlowKey) -> Option<u32> {
+    fn finds(table: &FlowTable, key: &MatchKey) -> Option<u32> {
         let guard = BhGuard::new();
-        let flow = table.lookup(guard.proof(), key).flow?;
+        let flow = table.lookup(guard.proof(), key.as_ref()).flow?;
         Some(u32::from_ne_bytes(*flow.id().as_ufid()?.first_chunk()?))
     }
 
@@ -90,11 +90,11 @@ mod tests {
     fn the_masked_key_comes_back_whole() -> Result {
         let table = FlowTable::new()?;
         let lock = ovs_lock();
-        let mut full = SwFlowKey::zeroed();
+        let mut full = MatchKey::zeroed();
         for (i, word) in full.words_mut().iter_mut().enumerate() {
             *word = 0x0101_0101_0101_0101u64.wrapping_mul(i as u64 + 1);
         }
-        let mut all = SwFlowKey::zeroed();
+        let mut all = MatchKey::zeroed();
         for word in all.words_mut() {
             *word = u64::MAX;
         }

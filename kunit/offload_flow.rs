@@ -62,7 +62,7 @@ pub(crate) fn flow(key: Put, mask: Put, actions: Put) -> Result<Result<Outcome, 
     }
     let m = ovs_nla_get_match(first(&key)?, Some(first(&mask)?), true)?;
     let mut masked = SwFlowKey::zeroed();
-    let words = m.key.words().iter().zip(m.mask.words());
+    let words = m.key.key.words().iter().zip(m.mask.key.words());
     for (to, (key, mask)) in masked.words_mut().iter_mut().zip(words) {
         *to = key & mask;
     }

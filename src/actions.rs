@@ -11,6 +11,7 @@ pub(crate) mod set;
 
 use kernel::prelude::*;
 
+use kernel_ext::net::dst_metadata::MetadataDst;
 use zerocopy::network_endian::U16 as Be16;
 
 /// A flow's actions. Freed a grace period after they are replaced.
@@ -70,6 +71,9 @@ pub(crate) enum Action {
     Userspace(KBox<UserspaceAction>),
     /// Change header fields under a mask; also SET, whose mask is all ones.
     Set(KBox<SetAction>),
+    /// Send the packet through this tunnel, by a port that is one's. Also the
+    /// tunnel's SET.
+    SetTunnel(MetadataDst),
     /// Push a VLAN tag. `tci` has `VLAN_CFI_MASK` set, as from userspace.
     PushVlan {
         /// The tag's protocol.
@@ -114,6 +118,8 @@ pub(crate) struct UserspaceAction {
     pub(crate) pid: u32,
     /// `OVS_USERSPACE_ATTR_USERDATA`.
     pub(crate) userdata: Option<KVec<u8>>,
+    /// `OVS_USERSPACE_ATTR_EGRESS_TUN_PORT`: the port whose tunnel is told.
+    pub(crate) egress_tun_port: Option<u32>,
     /// `OVS_USERSPACE_ATTR_ACTIONS` is present.
     pub(crate) actions: bool,
     /// The payload as it came: what a dump gives back.

@@ -60,7 +60,10 @@ use crate::{
             Execution, //
         },
     },
-    flow::key::SwFlowKey,
+    flow::{
+        key::SwFlowKey,
+        tunnel::KeyRef, //
+    },
     flow_table::FlowTable,
     offload::policy::Policy,
     vport::Vport, //
@@ -256,7 +259,7 @@ pub(crate) fn ovs_dp_process_packet<'g>(
 ) {
     let ctx = exec.ctx();
     let stats = dp.stats.this(ctx);
-    let found = dp.table.lookup(ctx, key);
+    let found = dp.table.lookup(ctx, exec.whole_key(key));
     let counter = match found.flow {
         Some(flow) => {
             let tag = if skb.vlan_tag_present() { VLAN_HLEN } else { 0 };
@@ -274,7 +277,7 @@ pub(crate) fn ovs_dp_process_packet<'g>(
             &stats.n_hit
         }
         None => {
-            miss(ctx, dp, in_port, skb, key);
+            miss(ctx, dp, in_port, skb, exec.whole_key(key));
             &stats.n_missed
         }
     };
@@ -295,7 +298,7 @@ fn miss<'g>(
     dp: &'g Datapath,
     in_port: &'g Vport,
     mut skb: SkBuff,
-    key: &SwFlowKey,
+    key: KeyRef<'_>,
 ) {
     // Userspace is told the hash.
     skb.hash();
@@ -313,6 +316,7 @@ fn miss<'g>(
         userdata: None,
         actions: None,
         mru: cb.mru,
+        egress_tun_info: false,
     };
     match upcall::ovs_dp_upcall(ctx, dp, in_port, &mut skb, key, &info, u32::MAX) {
         Ok(()) => skb.consume(),

@@ -6,18 +6,25 @@ pub(crate) mod extract;
 pub(crate) mod headers;
 pub(crate) mod key;
 pub(crate) mod stats;
+pub(crate) mod tunnel;
 
 use kernel::prelude::*;
 
-use kernel_ext::sync::rcu::{
-    RcuArc,
-    RcuRead,
-    RcuSlot, //
+use kernel_ext::{
+    mem::zeroed_box,
+    sync::rcu::{
+        RcuArc,
+        RcuRead,
+        RcuSlot, //
+    },
 };
 
 use self::{
-    key::SwFlowKey,
-    stats::FlowStats, //
+    stats::FlowStats,
+    tunnel::{
+        KeyRef,
+        MatchKey, //
+    }, //
 };
 use crate::{
     actions::SwFlowActions,
@@ -40,7 +47,7 @@ pub(crate) enum SwFlowId {
         bytes: [u8; MAX_UFID_LENGTH],
     },
     /// The key itself, unmasked.
-    Key(KBox<SwFlowKey>),
+    Key(KBox<MatchKey>),
 }
 
 impl SwFlowId {
@@ -58,8 +65,10 @@ impl SwFlowId {
     }
 
     /// The identifier that is the unmasked key.
-    pub(crate) fn key(key: &SwFlowKey) -> Result<Self> {
-        Ok(Self::Key(KBox::new(*key, GFP_KERNEL)?))
+    pub(crate) fn key(key: &MatchKey) -> Result<Self> {
+        let mut copy = zeroed_box::<MatchKey>(GFP_KERNEL)?;
+        *copy = *key;
+        Ok(Self::Key(copy))
     }
 
     /// The UFID's bytes, if it is one.
@@ -71,7 +80,7 @@ impl SwFlowId {
     }
 
     /// The unmasked key, if that is the identifier.
-    pub(crate) fn as_key(&self) -> Option<&SwFlowKey> {
+    pub(crate) fn as_key(&self) -> Option<&MatchKey> {
         match self {
             Self::Ufid { .. } => None,
             Self::Key(key) => Some(key),
@@ -125,7 +134,7 @@ impl SwFlow {
     /// hash.
     pub(crate) fn new(
         mask: RcuArc<FlowMask>,
-        key: &SwFlowKey,
+        key: KeyRef<'_>,
         id: SwFlowId,
         actions: RcuArc<SwFlowActions>,
         hash: u64,
@@ -168,7 +177,7 @@ impl SwFlow {
     }
 
     /// The masked key.
-    pub(crate) fn key(&self) -> SwFlowKey {
+    pub(crate) fn key(&self) -> MatchKey {
         self.mask.expand(self.masked_words())
     }
 

@@ -7,9 +7,9 @@
 //! the module works on types that can only hold what passed. What goes to
 //! userspace has the attributes that C puts, in its order.
 //!
-//! Attributes of features that are not here (connection tracking, tunnels,
-//! MPLS, NSH, meters, …) are refused as attribute types are that a kernel does
-//! not know. To add one, it gets an entry in the table of its kind
+//! Attributes of features that are not here (connection tracking, MPLS, NSH,
+//! meters, …) are refused as attribute types are that a kernel does not know. To
+//! add one, it gets an entry in the table of its kind
 //! ([`key_attrs`], [`actions`]) and a place in the functions beside that.
 
 pub(crate) mod actions;
@@ -20,7 +20,9 @@ mod key_attrs;
 mod key_get;
 mod key_put;
 mod set;
+mod set_tunnel;
 mod tunnel;
+mod tunnel_put;
 pub(crate) mod uapi;
 mod vlan;
 
@@ -44,6 +46,10 @@ pub(crate) use self::{
         ovs_nla_put_key,
         ovs_nla_put_mask,
         ovs_nla_put_masked_key, //
+    },
+    tunnel_put::{
+        ovs_nla_put_tunnel_info,
+        ovs_tun_key_attr_size, //
     },
 };
 

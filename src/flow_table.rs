@@ -50,9 +50,10 @@ use crate::{
     actions::SwFlowActions,
     datapath::state::OvsGuard,
     flow::{
-        key::{
-            SwFlowKey,
-            KEY_WORDS, //
+        tunnel::{
+            KeyRef,
+            MatchKey,
+            MATCH_WORDS, //
         },
         SwFlow,
         SwFlowId, //
@@ -104,7 +105,7 @@ impl FlowTable {
             flows: RcuTable::new(1024)?,
             cache: RcuSlot::new(MaskCache::new(MC_DEFAULT_HASH_ENTRIES, 0)?),
             union: RcuSlot::new(RcuArc::new(
-                WholeMask::compile(&[0; KEY_WORDS]),
+                WholeMask::compile(&[0; MATCH_WORDS]),
                 GFP_KERNEL,
             )?),
             ids: RcuTable::new(1024)?,
@@ -144,7 +145,7 @@ impl FlowTable {
     ///
     /// C: `ovs_flow_tbl_lookup_stats()`.
     #[inline]
-    pub(crate) fn lookup<'g>(&self, ctx: BhRcu<'g>, key: &SwFlowKey) -> Lookup<'g> {
+    pub(crate) fn lookup<'g>(&self, ctx: BhRcu<'g>, key: KeyRef<'_>) -> Lookup<'g> {
         let masks = self.masks.get(ctx.rcu());
         if masks.len() <= FEW_MASKS {
             return self.lookup_all(ctx.rcu(), masks, key).0;
@@ -157,7 +158,7 @@ impl FlowTable {
         &self,
         ctx: BhRcu<'g>,
         masks: &'g [MaskEntry],
-        key: &SwFlowKey,
+        key: KeyRef<'_>,
     ) -> Lookup<'g> {
         let (Some(cache), Some(union)) = (self.cache.get(ctx.rcu()), self.union.get(ctx.rcu()))
         else {
@@ -187,7 +188,7 @@ impl FlowTable {
         &self,
         rcu: RcuRead<'g>,
         masks: &'g [MaskEntry],
-        key: &SwFlowKey,
+        key: KeyRef<'_>,
     ) -> (Lookup<'g>, usize) {
         let mut tried = 0usize;
         let flow = masks.iter().find_map(|mask| {
@@ -210,7 +211,7 @@ impl FlowTable {
         &self,
         rcu: RcuRead<'g>,
         mask: &MaskEntry,
-        key: &SwFlowKey,
+        key: KeyRef<'_>,
     ) -> Option<&'g SwFlow> {
         self.flows.find(mask.hash(&self.seeds, key), rcu, |flow| {
             mask.matches(key, flow)
@@ -220,7 +221,8 @@ impl FlowTable {
     /// The flow that this key matches, for a command.
     ///
     /// C: `ovs_flow_tbl_lookup()`.
-    pub(crate) fn lookup_key(&self, _lock: &OvsGuard, key: &SwFlowKey) -> Option<RcuArc<SwFlow>> {
+    pub(crate) fn lookup_key(&self, _lock: &OvsGuard, key: &MatchKey) -> Option<RcuArc<SwFlow>> {
+        let key = key.as_ref();
         let guard = kernel::sync::rcu::read_lock();
         let rcu = RcuRead::from(&guard);
         self.masks.get(rcu).iter().find_map(|mask| {
@@ -241,7 +243,7 @@ impl FlowTable {
     /// The flow that userspace names by this unmasked key.
     ///
     /// C: `ovs_flow_tbl_lookup_exact()`.
-    pub(crate) fn lookup_exact(&self, _lock: &OvsGuard, key: &SwFlowKey) -> Option<RcuArc<SwFlow>> {
+    pub(crate) fn lookup_exact(&self, _lock: &OvsGuard, key: &MatchKey) -> Option<RcuArc<SwFlow>> {
         self.ids.find_arc(self.seeds.hash(key.words()), |flow| {
             flow.id().as_key().is_some_and(|k| k == key)
         })
@@ -254,12 +256,13 @@ impl FlowTable {
     pub(crate) fn insert(
         &self,
         _lock: &OvsGuard,
-        key: &SwFlowKey,
-        mask: &SwFlowKey,
+        key: &MatchKey,
+        mask: &MatchKey,
         id: SwFlowId,
         actions: RcuArc<SwFlowActions>,
     ) -> Result<RcuArc<SwFlow>> {
         let (mask, new_mask) = self.find_or_make_mask(mask)?;
+        let key = key.as_ref();
         let hash = mask.hash(&self.seeds, key);
         let flow = SwFlow::new(mask.clone(), key, id, actions, hash)?;
         let id_hash_of = |f: &SwFlow| id_hash(&self.seeds, f.id());
@@ -347,7 +350,7 @@ impl FlowTable {
         }
     }
 
-    fn find_or_make_mask(&self, key: &SwFlowKey) -> Result<(RcuArc<FlowMask>, bool)> {
+    fn find_or_make_mask(&self, key: &MatchKey) -> Result<(RcuArc<FlowMask>, bool)> {
         let seed = FlowMask::seed_of(key, &self.seeds);
         let found = self.masks.with(|masks| {
             masks
@@ -372,9 +375,9 @@ impl FlowTable {
     }
 
     /// The bits of all masks and of one more.
-    fn union_with(&self, more: Option<&SwFlowKey>) -> Result<RcuArc<WholeMask>> {
-        let mut union = [0; KEY_WORDS];
-        let mut add = |key: &SwFlowKey| {
+    fn union_with(&self, more: Option<&MatchKey>) -> Result<RcuArc<WholeMask>> {
+        let mut union = [0; MATCH_WORDS];
+        let mut add = |key: &MatchKey| {
             for (all, word) in union.iter_mut().zip(key.words()) {
                 *all |= word;
             }

@@ -70,6 +70,9 @@ mod kunit_offload_flow;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[path = "../kunit/offload_rule.rs"]
 mod kunit_offload_rule;
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../kunit/tunnel.rs"]
+mod kunit_tunnel;
 
 module! {
     type: OvsModule,

@@ -74,7 +74,8 @@ use crate::{
             SwFlowKey,
             MAC_PROTO_ETHERNET,
             MAC_PROTO_NONE, //
-        }, //
+        },
+        tunnel::TunnelKey, //
     },
     offload::block::PortBlock, //
 };
@@ -498,7 +499,28 @@ impl Vport {
 ///
 /// C: `ovs_vport_receive()`.
 #[inline]
-pub(crate) fn ovs_vport_receive<'g>(ctx: BhRcu<'g>, vport: &'g Vport, mut skb: SkBuff) -> Result {
+pub(crate) fn ovs_vport_receive(ctx: BhRcu<'_>, vport: &Vport, mut skb: SkBuff) -> Result {
+    receive_init(vport, &mut skb);
+    receive(ctx, vport, skb, None)
+}
+
+/// As [`ovs_vport_receive`], for a packet that refers to something in place of a
+/// route: the tunnel that it came through, or that it was to be sent through.
+#[inline(never)]
+pub(crate) fn ovs_vport_receive_tunnel(ctx: BhRcu<'_>, vport: &Vport, mut skb: SkBuff) -> Result {
+    receive_init(vport, &mut skb);
+    let mut tun = TunnelKey::zeroed();
+    let tun_proto = match skb.tunnel_info(ctx.rcu()) {
+        Some(info) => tun.extract(info),
+        None => return receive(ctx, vport, skb, None),
+    };
+    receive(ctx, vport, skb, Some((tun_proto, &tun)))
+}
+
+/// What a packet has that begins its way through the datapath. One from another
+/// namespace loses what belongs to that, its tunnel too.
+#[inline]
+fn receive_init(vport: &Vport, skb: &mut SkBuff) {
     let dp: &Datapath = &vport.dp;
     *skb.cb_mut::<OvsSkbCb>() = OvsSkbCb::default();
     if !vport.dev.is_in(dp.net().get()) {
@@ -506,9 +528,23 @@ pub(crate) fn ovs_vport_receive<'g>(ctx: BhRcu<'g>, vport: &'g Vport, mut skb: S
         skb.scrub(true);
         skb.set_mark(mark);
     }
+}
+
+/// Extracts a packet's key and processes it.
+#[inline(always)]
+fn receive<'g>(
+    ctx: BhRcu<'g>,
+    vport: &'g Vport,
+    mut skb: SkBuff,
+    tunnel: Option<(u8, &'g TunnelKey)>,
+) -> Result {
     with_zeroed(|key: &mut SwFlowKey| {
         ovs_flow_key_extract(&mut skb, vport.port_no, key)?;
-        ovs_dp_process_packet(&mut Execution::new(ctx), dp, vport, skb, key);
+        let tun = tunnel.map(|(tun_proto, tun)| {
+            key.tun_proto = tun_proto;
+            tun
+        });
+        ovs_dp_process_packet(&mut Execution::new(ctx, tun), &vport.dp, vport, skb, key);
         Ok(())
     })
 }

@@ -61,7 +61,11 @@ use crate::{
     },
     flow::{
         extract::ovs_flow_key_update,
-        key::SwFlowKey, //
+        key::SwFlowKey,
+        tunnel::{
+            KeyRef,
+            TunnelKey, //
+        }, //
     },
     vport::Vport, //
 };
@@ -102,6 +106,8 @@ struct DeferredAction<'g> {
 /// passed down from there. Making one costs nothing.
 pub(crate) struct Execution<'g> {
     ctx: BhRcu<'g>,
+    /// The tunnel that the packet came through. It stays, whatever actions do.
+    tun: Option<&'g TunnelKey>,
     running: bool,
     /// Nothing until something is deferred, so that a packet that needs none
     /// of this does not pay for its being dropped.
@@ -109,11 +115,12 @@ pub(crate) struct Execution<'g> {
 }
 
 impl<'g> Execution<'g> {
-    /// The execution for a new packet.
+    /// The execution for a new packet, which came through this tunnel.
     #[inline]
-    pub(crate) fn new(ctx: BhRcu<'g>) -> Self {
+    pub(crate) fn new(ctx: BhRcu<'g>, tun: Option<&'g TunnelKey>) -> Self {
         Self {
             ctx,
+            tun,
             running: false,
             deferred: None,
         }
@@ -123,6 +130,15 @@ impl<'g> Execution<'g> {
     #[inline]
     pub(crate) fn ctx(&self) -> BhRcu<'g> {
         self.ctx
+    }
+
+    /// The whole key of a packet.
+    #[inline]
+    pub(crate) fn whole_key<'a>(&self, key: &'a SwFlowKey) -> KeyRef<'a>
+    where
+        'g: 'a,
+    {
+        KeyRef { key, tun: self.tun }
     }
 }
 
@@ -209,6 +225,10 @@ fn do_execute_actions<'g>(
                 Ok(())
             }
             Action::Set(set) => execute_set_action(&mut skb, key, &set.field),
+            Action::SetTunnel(dst) => {
+                skb.set_tunnel_dst(dst);
+                Ok(())
+            }
             Action::PushVlan { tpid, tci } => push_vlan(&mut skb, key, *tpid, *tci),
             Action::PopVlan => pop_vlan(&mut skb, key),
             Action::Trunc(max_len) => {
@@ -216,6 +236,7 @@ fn do_execute_actions<'g>(
                 Ok(())
             }
             Action::Userspace(userspace) => {
+                let key = exec.whole_key(key);
                 output_userspace(exec.ctx, dp, in_port, &mut skb, key, userspace, actions);
                 skb.cb_mut::<OvsSkbCb>().cutlen = u32::MAX;
                 if last {

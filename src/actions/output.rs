@@ -44,6 +44,7 @@ use crate::{
             SwFlowKey,
             MAC_PROTO_ETHERNET, //
         },
+        tunnel::KeyRef,
     },
     vport::Vport, //
 };
@@ -133,7 +134,7 @@ pub(super) fn output_userspace(
     dp: &Datapath,
     in_port: &Vport,
     skb: &mut SkBuff,
-    key: &SwFlowKey,
+    key: KeyRef<'_>,
     action: &UserspaceAction,
     actions: &[Action],
 ) {
@@ -151,9 +152,20 @@ pub(super) fn output_userspace(
         userdata: action.userdata.as_deref(),
         actions: action.actions.then_some(actions),
         mru: cb.mru,
+        egress_tun_info: action
+            .egress_tun_port
+            .is_some_and(|port| fill_egress_tun_info(ctx, dp, skb, port)),
     };
     // What cannot be sent is counted as lost; that is no error of the action.
     let _ = ovs_dp_upcall(ctx, dp, in_port, skb, key, &info, cb.cutlen);
+}
+
+/// Whether the packet now has all that it would be sent with through the tunnel
+/// of this port.
+#[cold]
+fn fill_egress_tun_info(ctx: BhRcu<'_>, dp: &Datapath, skb: &mut SkBuff, port_no: u32) -> bool {
+    dp.port(port_no, ctx.rcu())
+        .is_some_and(|vport| vport.dev().fill_metadata_dst(skb, ctx.rcu()).is_ok())
 }
 
 /// Says that a packet that is not IP would have to be fragmented. C warns of

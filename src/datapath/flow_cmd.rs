@@ -70,6 +70,7 @@ use crate::{
     actions::SwFlowActions,
     flow::{
         key::SwFlowKey,
+        tunnel::MatchKey,
         SwFlow,
         SwFlowId, //
     },
@@ -204,7 +205,7 @@ fn find(
     dp: &Datapath,
     lock: &OvsGuard,
     ufid: Option<&SwFlowId>,
-    key: Option<&SwFlowKey>,
+    key: Option<&MatchKey>,
 ) -> Result<RcuArc<SwFlow>> {
     match (ufid, key) {
         (Some(ufid), _) => dp.table.lookup_id(lock, ufid),
@@ -214,13 +215,13 @@ fn find(
     .ok_or(ENOENT)
 }
 
-/// The key that is left of the request's under its mask.
+/// The key that is left of the request's under its mask, but for the tunnel.
 ///
 /// C: `ovs_flow_mask_key()`.
 fn masked_key(m: &SwFlowMatch) -> SwFlowKey {
-    let mut key = m.key;
+    let mut key = m.key.key;
 
-    for (word, mask) in key.words_mut().iter_mut().zip(m.mask.words()) {
+    for (word, mask) in key.words_mut().iter_mut().zip(m.mask.key.words()) {
         *word &= mask;
     }
     key
@@ -241,7 +242,7 @@ struct FlowNew;
 
 /// What a request has of a new flow.
 struct NewFlow {
-    m: SwFlowMatch,
+    m: KBox<SwFlowMatch>,
     acts: RcuArc<SwFlowActions>,
 }
 
@@ -372,15 +373,16 @@ impl Doit for FlowNew {
     }
 }
 
+/// What a request to change a flow has of both.
+type MatchAndActions = (Option<KBox<SwFlowMatch>>, Option<RcuArc<SwFlowActions>>);
+
 /// `OVS_FLOW_CMD_SET`.
 struct FlowSet;
 
 impl FlowSet {
     /// C: `ovs_nla_init_match_and_action()`.
     #[inline(never)]
-    fn match_and_actions(
-        req: &Request<'_>,
-    ) -> Result<(Option<SwFlowKey>, Option<RcuArc<SwFlowActions>>)> {
+    fn match_and_actions(req: &Request<'_>) -> Result<MatchAndActions> {
         let m = match req.info.attr(KEY) {
             Some(key) => Some(ovs_nla_get_match(key, req.info.attr(MASK), req.log)?),
             None => None,
@@ -401,7 +403,7 @@ impl FlowSet {
             }
         };
 
-        Ok((m.map(|m| m.key), acts))
+        Ok((m, acts))
     }
 }
 
@@ -416,7 +418,8 @@ impl Doit for FlowSet {
             return Err(EINVAL);
         }
 
-        let (key, acts) = Self::match_and_actions(&req)?;
+        let (m, acts) = Self::match_and_actions(&req)?;
+        let key = m.as_deref().map(|m| &m.key);
         let mut reply = match &acts {
             Some(acts) => req.alloc_notification(acts.orig_len, ufid.as_ref())?,
             None => None,
@@ -424,7 +427,7 @@ impl Doit for FlowSet {
 
         let lock = ovs_lock();
         let dp = req.get_dp(&lock)?;
-        let flow = find(&dp, &lock, ufid.as_ref(), key.as_ref())?;
+        let flow = find(&dp, &lock, ufid.as_ref(), key)?;
 
         reply = match acts {
             Some(acts) => {

@@ -39,7 +39,7 @@ use crate::{
     },
     flow::{
         extract::key_extract_packet,
-        key::SwFlowKey, //
+        tunnel::MatchKey, //
     },
     flow_netlink::{
         ovs_nla_copy_actions,
@@ -94,7 +94,7 @@ impl PacketExecute {
     /// Not inlined, so that what parsing needs is not on the stack while the
     /// packet goes its way.
     #[inline(never)]
-    fn parse(info: &GenlInfo<'_>, key: &mut SwFlowKey) -> Result<(SkBuff, SwFlowActions)> {
+    fn parse(info: &GenlInfo<'_>, key: &mut MatchKey) -> Result<(SkBuff, SwFlowActions)> {
         let log = info.attr(PROBE).is_none();
         let (Some(packet), Some(key_attr), Some(actions)) =
             (info.attr(PACKET), info.attr(KEY), info.attr(ACTIONS))
@@ -137,7 +137,7 @@ impl PacketExecute {
 /// C: `ovs_packet_cmd_execute()`.
 impl Doit for PacketExecute {
     fn doit(info: &GenlInfo<'_>) -> Result {
-        let mut key = SwFlowKey::zeroed();
+        let mut key = MatchKey::zeroed();
         let (mut skb, acts) = Self::parse(info, &mut key)?;
 
         let guard = BhGuard::new();
@@ -149,7 +149,9 @@ impl Doit for PacketExecute {
             .ok_or(ENODEV)?;
 
         in_port.dev().set_skb_dev(&mut skb, ctx.rcu());
-        let mut exec = Execution::new(ctx);
-        ovs_execute_actions(&mut exec, dp, in_port, skb, &acts, &mut key)
+        let MatchKey { key, tun } = &mut key;
+        let tun = (key.tun_proto != 0).then_some(&*tun);
+        let mut exec = Execution::new(ctx, tun);
+        ovs_execute_actions(&mut exec, dp, in_port, skb, &acts, key)
     }
 }

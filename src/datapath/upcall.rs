@@ -36,11 +36,13 @@ use crate::{
         cb::OvsSkbCb,
         Action, //
     },
-    flow::key::SwFlowKey,
+    flow::tunnel::KeyRef,
     flow_netlink::{
         ovs_key_attr_size,
         ovs_nla_put_actions,
-        ovs_nla_put_key, //
+        ovs_nla_put_key,
+        ovs_nla_put_tunnel_info,
+        ovs_tun_key_attr_size, //
     },
     vport::Vport, //
 };
@@ -59,6 +61,9 @@ pub(crate) struct UpcallInfo<'a> {
     pub(crate) actions: Option<&'a [Action]>,
     /// `OVS_PACKET_ATTR_MRU`, unless 0.
     pub(crate) mru: u16,
+    /// The packet refers to what it would be sent with, which becomes
+    /// `OVS_PACKET_ATTR_EGRESS_TUN_KEY`.
+    pub(crate) egress_tun_info: bool,
 }
 
 /// `OVS_PACKET_ATTR_HASH`: the hash was computed in software.
@@ -79,7 +84,7 @@ pub(crate) fn ovs_dp_upcall(
     dp: &Datapath,
     in_port: &Vport,
     skb: &mut SkBuff,
-    key: &SwFlowKey,
+    key: KeyRef<'_>,
     info: &UpcallInfo<'_>,
     cutlen: u32,
 ) -> Result {
@@ -108,7 +113,7 @@ fn queue_gso_packets(
     ctx: BhRcu<'_>,
     dp: &Datapath,
     skb: &mut SkBuff,
-    key: &SwFlowKey,
+    key: KeyRef<'_>,
     info: &UpcallInfo<'_>,
     cutlen: u32,
 ) -> Result {
@@ -116,14 +121,14 @@ fn queue_gso_packets(
     // The key is that of the first fragment; the others are marked as such.
     let mut later_key = None;
     if udp_fragments {
-        let mut later = *key;
+        let mut later = *key.key;
         later.ip_frag = uapi::ovs_frag_type_OVS_FRAG_TYPE_LATER as u8;
         later_key = Some(later);
     }
     let mut first = true;
     for mut segment in skb.gso_segment()? {
         let key = match &later_key {
-            Some(later) if !first => later,
+            Some(later) if !first => KeyRef { key: later, ..key },
             _ => key,
         };
         first = false;
@@ -144,6 +149,11 @@ fn upcall_msg_size(info: &UpcallInfo<'_>, hlen: usize, actions_len: usize) -> us
         nla_total_size(size_of::<u32>()),
         nla_total_size(size_of::<u64>()),
         info.userdata.map_or(0, |d| nla_total_size(d.len())),
+        if info.egress_tun_info {
+            nla_total_size(ovs_tun_key_attr_size())
+        } else {
+            0
+        },
         info.actions.map_or(0, |_| nla_total_size(actions_len)),
         if info.mru != 0 {
             nla_total_size(size_of::<u16>())
@@ -161,7 +171,7 @@ fn queue_userspace_packet(
     ctx: BhRcu<'_>,
     dp: &Datapath,
     skb: &mut SkBuff,
-    key: &SwFlowKey,
+    key: KeyRef<'_>,
     info: &UpcallInfo<'_>,
     cutlen: u32,
 ) -> Result {
@@ -173,23 +183,24 @@ fn queue_userspace_packet(
         return Err(EFAULT);
     }
     if !skb.vlan_tag_present() {
-        return send_packet(dp, ifindex, skb, key, info, cutlen);
+        return send_packet(ctx, dp, ifindex, skb, key, info, cutlen);
     }
     // Userspace sees the tag in the packet's data.
     let mut copy = skb
         .try_clone(GFP_ATOMIC)
         .and_then(SkBuff::vlan_push_inside)
         .ok_or(ENOMEM)?;
-    let sent = send_packet(dp, ifindex, &mut copy, key, info, cutlen);
+    let sent = send_packet(ctx, dp, ifindex, &mut copy, key, info, cutlen);
     copy.consume();
     sent
 }
 
 fn send_packet(
+    ctx: BhRcu<'_>,
     dp: &Datapath,
     ifindex: i32,
     skb: &mut SkBuff,
-    key: &SwFlowKey,
+    key: KeyRef<'_>,
     info: &UpcallInfo<'_>,
     cutlen: u32,
 ) -> Result {
@@ -236,6 +247,9 @@ fn send_packet(
             userdata,
         )?;
     }
+    if info.egress_tun_info {
+        put_egress_tun_info(ctx, skb, &mut *msg)?;
+    }
     if let Some(actions) = info.actions {
         let nest = msg.nest_start(attr(uapi::ovs_packet_attr_OVS_PACKET_ATTR_ACTIONS))?;
         match ovs_nla_put_actions(actions, &mut *msg) {
@@ -278,6 +292,15 @@ fn send_packet(
     }
     msg.set_nlmsg_len();
     genlmsg_unicast(dp.net().get(), msg, info.portid)
+}
+
+/// Puts what the packet would be sent with through a tunnel.
+#[cold]
+fn put_egress_tun_info(ctx: BhRcu<'_>, skb: &SkBuff, w: &mut impl AttrWriter) -> Result {
+    let info = skb.tunnel_info(ctx.rcu()).ok_or(EINVAL)?;
+    let nest = w.nest_start(attr(uapi::ovs_packet_attr_OVS_PACKET_ATTR_EGRESS_TUN_KEY))?;
+    ovs_nla_put_tunnel_info(w, info)?;
+    w.nest_end(nest)
 }
 
 /// `gso_type`: the segments of this UDP packet are IP fragments.

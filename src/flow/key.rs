@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The flow key: all that a packet can be matched on.
+//! The flow key: all that a packet can be matched on, but for the tunnel that it
+//! came through, see [`super::tunnel`].
 //!
 //! Unlike C's `struct sw_flow_key`, the key has no unions and is ordered so
 //! that the words which nearly every flow matches on come first. It has no
@@ -13,12 +14,9 @@
 
 use kernel::prelude::*;
 
-use zerocopy::{
-    network_endian::{
-        U16 as Be16,
-        U32 as Be32, //
-    },
-    FromZeros, //
+use zerocopy::network_endian::{
+    U16 as Be16,
+    U32 as Be32, //
 };
 use zerocopy_derive::{
     Immutable,
@@ -67,7 +65,9 @@ pub(crate) struct SwFlowKey {
     pub(crate) tp_dst: Be16,
     pub(crate) tcp_flags: Be16,
     pub(crate) mac_proto: u8,
-    pub(crate) pad0: u8,
+    /// `AF_INET` or `AF_INET6`: the packet came through a tunnel, which
+    /// [`super::tunnel::TunnelKey`] describes; else 0.
+    pub(crate) tun_proto: u8,
     // Word 4.
     pub(crate) vlan: VlanHead,
     pub(crate) cvlan: VlanHead,
@@ -100,9 +100,9 @@ pub(crate) const KEY_WORDS: usize = size_of::<SwFlowKey>() / 8;
 
 impl SwFlowKey {
     /// A key of zeroes.
-    #[inline]
+    #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
     pub(crate) fn zeroed() -> Self {
-        FromZeros::new_zeroed()
+        zerocopy::FromZeros::new_zeroed()
     }
 
     /// The key as words.

@@ -129,6 +129,8 @@ struct Copier<'a> {
     /// Outermost VLAN tag, 0 for none. Host byte order.
     vlan_tci: u16,
     mac_proto: u8,
+    /// Errors are logged.
+    log: bool,
 }
 
 impl Copier<'_> {
@@ -169,8 +171,7 @@ impl Copier<'_> {
             mac_proto: self.mac_proto,
             eth_type: self.eth_type,
         };
-        let (set, len) = context.validate_set(action, masked)?;
-        Ok((Action::Set(KBox::new(set, GFP_KERNEL)?), len))
+        context.validate_set(action, masked, self.log)
     }
 
     /// Checks and copies an action whose payload is no list and no key. The
@@ -323,8 +324,7 @@ fn parse_sample(action: Nlattr<'_>) -> Result<(u32, Nlattr<'_>)> {
     Ok((probability.get_u32().ok_or(EINVAL)?, actions))
 }
 
-/// Checks and copies an action that sends to userspace. The egress tunnel port
-/// stays in the payload alone: no port is a tunnel.
+/// Checks and copies an action that sends to userspace.
 ///
 /// C: `validate_userspace()`.
 #[inline(never)]
@@ -355,6 +355,7 @@ fn userspace(action: Nlattr<'_>) -> Result<UserspaceAction> {
             Some(userdata) => Some(copy(userdata.payload())?),
             None => None,
         },
+        egress_tun_port: attr(OVS_USERSPACE_ATTR_EGRESS_TUN_PORT).and_then(|attr| attr.get_u32()),
         actions: attr(OVS_USERSPACE_ATTR_ACTIONS).is_some(),
         raw: copy(action.payload())?,
     })
@@ -371,13 +372,14 @@ fn userspace(action: Nlattr<'_>) -> Result<UserspaceAction> {
 pub(crate) fn ovs_nla_copy_actions(
     attr: Nlattr<'_>,
     key: &SwFlowKey,
-    _log: bool,
+    log: bool,
 ) -> Result<SwFlowActions> {
     let copier = Copier {
         key,
         eth_type: key.eth_type.get(),
         vlan_tci: key.vlan.tci.get(),
         mac_proto: key.mac_proto(),
+        log,
     };
     Ok(SwFlowActions::new(
         attr.len(),

@@ -2,7 +2,13 @@
 
 //! Actions into netlink, as userspace gave them.
 
-use super::uapi::*;
+use super::{
+    tunnel_put::{
+        ip_tun_to_nlattr,
+        Tunnel, //
+    },
+    uapi::*, //
+};
 use crate::actions::{
     Action,
     SampleAction,
@@ -57,6 +63,10 @@ fn action_to_attr<W: AttrWriter>(action: &Action, w: &mut W) -> Result {
         Action::Output(port) => w.put_u32(OVS_ACTION_ATTR_OUTPUT, *port),
         Action::Userspace(userspace) => w.put(OVS_ACTION_ATTR_USERSPACE, &userspace.raw),
         Action::Set(set) => set_action_to_attr(set, w),
+        Action::SetTunnel(dst) => put_nest(w, OVS_ACTION_ATTR_SET, |w| {
+            let info = dst.tun_info();
+            ip_tun_to_nlattr(w, &Tunnel::of_info(info, &info.key()))
+        }),
         Action::PushVlan { tpid, tci } => {
             let vlan = OvsActionPushVlan {
                 vlan_tpid: *tpid,

@@ -12,46 +12,94 @@ use super::{
     },
     key_get::ovs_key_from_nlattrs,
     nlerr,
+    tunnel::{
+        tunnel_attr_len,
+        vxlan_ext_len, //
+    },
     uapi::*,
     vlan::parse_vlan_from_nlattrs, //
 };
-use crate::flow::key::SwFlowKey;
-use kernel::prelude::*;
-use kernel_ext::net::netlink::{
-    attr::{
-        nla_align,
-        NLA_HDRLEN, //
-    },
-    Nlattr, //
+use crate::flow::{
+    key::SwFlowKey,
+    tunnel::MatchKey, //
 };
-use zerocopy::network_endian::U16 as Be16;
+use kernel::prelude::*;
+use kernel_ext::{
+    mem::zeroed_box,
+    net::netlink::{
+        attr::{
+            nla_align,
+            NLA_HDRLEN, //
+        },
+        Nlattr, //
+    },
+};
+use zerocopy::{
+    network_endian::U16 as Be16,
+    IntoBytes, //
+};
+use zerocopy_derive::{
+    Immutable,
+    KnownLayout, //
+};
 
-/// How deep encapsulations nest in a key that was parsed: two VLAN tags.
-const ENCAP_MAX_DEPTH: u32 = 2;
+/// How deep attributes nest in a key that was parsed: two VLAN tags, a tunnel
+/// and the options of that.
+const KEY_MAX_DEPTH: u32 = 4;
 
 /// What a flow matches on.
 ///
 /// Unlike C's `struct sw_flow_match` it has no range of bytes that the
 /// attributes touched, neither has a mask: masks are equal if their bits are.
+#[repr(C)]
+#[derive(FromBytes, Immutable, KnownLayout)]
 pub(crate) struct SwFlowMatch {
     /// The key, not masked.
-    pub(crate) key: SwFlowKey,
+    pub(crate) key: MatchKey,
     /// Which bits of it matter.
-    pub(crate) mask: SwFlowKey,
+    pub(crate) mask: MatchKey,
+}
+
+/// What the attributes of a stream are.
+#[derive(Clone, Copy)]
+enum Table {
+    Key,
+    Tunnel,
+    VxlanExt,
+}
+
+impl Table {
+    /// How long an attribute of this table is.
+    fn attr_len(self, ty: u16) -> Option<AttrLen> {
+        match self {
+            Self::Key => key_attr_len(ty),
+            Self::Tunnel => tunnel_attr_len(ty),
+            Self::VxlanExt => vxlan_ext_len(ty),
+        }
+    }
+
+    /// What the attributes in an attribute of this table are.
+    fn next(self, ty: u16) -> Self {
+        match self {
+            Self::Key if ty == OVS_KEY_ATTR_TUNNEL => Self::Tunnel,
+            Self::Key => Self::Key,
+            Self::Tunnel | Self::VxlanExt => Self::VxlanExt,
+        }
+    }
 }
 
 /// Sets every payload in a stream of key attributes that was parsed to ones.
 /// Returns `None` if it is not such a stream.
 ///
 /// C: `mask_set_nlattr()`.
-fn mask_set_nlattr(stream: &mut [u8], depth: u32) -> Option<()> {
+fn mask_set_nlattr(stream: &mut [u8], table: Table, depth: u32) -> Option<()> {
     let mut rest = stream;
     while !rest.is_empty() {
         let attr = Nlattr::first(rest)?;
         let (ty, len) = (attr.ty(), attr.len());
         let payload = rest.get_mut(NLA_HDRLEN..NLA_HDRLEN.checked_add(len)?)?;
-        match key_attr_len(ty)? {
-            AttrLen::Nested => mask_set_nlattr(payload, depth.checked_sub(1)?)?,
+        match table.attr_len(ty)? {
+            AttrLen::Nested => mask_set_nlattr(payload, table.next(ty), depth.checked_sub(1)?)?,
             _ => payload.fill(0xff),
         }
         rest = rest.get_mut(nla_align(NLA_HDRLEN.checked_add(len)?)..)?;
@@ -189,7 +237,7 @@ fn match_validate(
 
 /// Parses a key into `key`, which is zeroes. Its attributes stay in `a`; those
 /// present are then those that were not VLAN tags.
-fn parse_key<'a>(attr: Nlattr<'a>, key: &mut SwFlowKey, a: &mut KeyAttrs<'a>, log: bool) -> Result {
+fn parse_key<'a>(attr: Nlattr<'a>, key: &mut MatchKey, a: &mut KeyAttrs<'a>, log: bool) -> Result {
     a.parse(attr.nested(), Part::Key, log)?;
     parse_vlan_from_nlattrs(key, None, a, log)?;
     let present = a.present();
@@ -202,8 +250,8 @@ fn parse_key<'a>(attr: Nlattr<'a>, key: &mut SwFlowKey, a: &mut KeyAttrs<'a>, lo
 /// [`parse_key`] left, and is then the mask's.
 fn parse_mask<'a>(
     attr: Nlattr<'a>,
-    key: &SwFlowKey,
-    mask: &mut SwFlowKey,
+    key: &MatchKey,
+    mask: &mut MatchKey,
     a: &mut KeyAttrs<'a>,
     log: bool,
 ) -> Result {
@@ -227,8 +275,8 @@ fn parse_mask<'a>(
 ///
 /// C: `ovs_nla_get_match()` where `match->mask` is null.
 #[inline(never)]
-pub(crate) fn ovs_nla_get_key(nla_key: Nlattr<'_>, log: bool) -> Result<SwFlowKey> {
-    let mut key = SwFlowKey::zeroed();
+pub(crate) fn ovs_nla_get_key(nla_key: Nlattr<'_>, log: bool) -> Result<MatchKey> {
+    let mut key = MatchKey::zeroed();
     let mut a = KeyAttrs::new();
     parse_key(nla_key, &mut key, &mut a, log)?;
     match_validate(&key, None, a.present(), 0, log)?;
@@ -247,11 +295,8 @@ pub(crate) fn ovs_nla_get_match(
     nla_key: Nlattr<'_>,
     nla_mask: Option<Nlattr<'_>>,
     log: bool,
-) -> Result<SwFlowMatch> {
-    let mut m = SwFlowMatch {
-        key: SwFlowKey::zeroed(),
-        mask: SwFlowKey::zeroed(),
-    };
+) -> Result<KBox<SwFlowMatch>> {
+    let mut m = zeroed_box(GFP_KERNEL)?;
     get_match_into(&mut m, nla_key, nla_mask, log)?;
     Ok(m)
 }
@@ -276,7 +321,12 @@ fn get_match_into(
         Some(nla_mask) => nla_mask,
         None => {
             newmask.extend_from_slice(nla_key.payload(), GFP_KERNEL)?;
-            mask_set_nlattr(&mut newmask, ENCAP_MAX_DEPTH).ok_or(EINVAL)?;
+            mask_set_nlattr(&mut newmask, Table::Key, KEY_MAX_DEPTH).ok_or(EINVAL)?;
+            // Userspace does not give attributes of a tunnel that are zero, but
+            // they are matched on nonetheless.
+            if m.key.tun_proto != 0 {
+                m.mask.tun.tun_key.as_mut_bytes().fill(0xff);
+            }
             Nlattr::new(nla_key.raw_type(), &newmask)
         }
     };

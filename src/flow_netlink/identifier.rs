@@ -5,7 +5,7 @@
 
 use super::nlerr;
 use crate::flow::{
-    key::SwFlowKey,
+    tunnel::MatchKey,
     SwFlowId,
     MAX_UFID_LENGTH, //
 };
@@ -36,7 +36,7 @@ pub(crate) fn ovs_nla_get_ufid(attr: Option<Nlattr<'_>>, log: bool) -> Option<Sw
 /// C: `ovs_nla_get_identifier()`.
 pub(crate) fn ovs_nla_get_identifier(
     ufid: Option<Nlattr<'_>>,
-    key: &SwFlowKey,
+    key: &MatchKey,
     log: bool,
 ) -> Result<SwFlowId> {
     match ovs_nla_get_ufid(ufid, log) {

@@ -90,14 +90,6 @@ pub(super) enum Part {
     Mask,
 }
 
-impl Part {
-    /// Whether this type is taken in this part. Tunnels are not supported, but
-    /// userspace has a tunnel attribute in every mask.
-    fn takes(self, ty: u16) -> bool {
-        self == Part::Mask || ty != OVS_KEY_ATTR_TUNNEL
-    }
-}
-
 /// A bit for an attribute type, as in C's `u64 attrs`.
 #[inline]
 pub(super) const fn bit(ty: u16) -> u64 {
@@ -204,7 +196,7 @@ impl<'a> KeyAttrs<'a> {
                 return Err(EINVAL);
             }
 
-            let Some(len) = key_attr_len(ty).filter(|_| part.takes(ty)) else {
+            let Some(len) = key_attr_len(ty) else {
                 nlerr!(
                     log,
                     "Key type {} is out of range max {}",

@@ -8,13 +8,16 @@ use super::{
         Part, //
     },
     nlerr,
-    tunnel::ip_tun_mask_from_nlattr,
+    tunnel::ip_tun_from_nlattr,
     uapi::*, //
 };
-use crate::flow::key::{
-    SwFlowKey,
-    MAC_PROTO_ETHERNET,
-    MAC_PROTO_NONE, //
+use crate::flow::{
+    key::{
+        SwFlowKey,
+        MAC_PROTO_ETHERNET,
+        MAC_PROTO_NONE, //
+    },
+    tunnel::MatchKey, //
 };
 use kernel::prelude::*;
 use kernel_ext::net::netlink::Nlattr;
@@ -52,11 +55,16 @@ fn parse_eth_type_from_nlattrs(
 ///
 /// C: `metadata_from_nlattrs()`.
 fn metadata_from_nlattrs(
-    target: &mut SwFlowKey,
+    target: &mut MatchKey,
+    mask_of: Option<&MatchKey>,
     a: &mut KeyAttrs<'_>,
-    part: Part,
     log: bool,
 ) -> Result {
+    let part = match mask_of {
+        None => Part::Key,
+        Some(_) => Part::Mask,
+    };
+
     if let Some(hash) = a.take_u32(OVS_KEY_ATTR_DP_HASH) {
         target.dp_hash = hash;
     }
@@ -93,7 +101,12 @@ fn metadata_from_nlattrs(
     }
 
     if let Some(tunnel) = a.take(OVS_KEY_ATTR_TUNNEL) {
-        ip_tun_mask_from_nlattr(tunnel, log)?;
+        let mask_of = mask_of.map(|key| &key.tun);
+        let parsed = ip_tun_from_nlattr(tunnel, &mut target.tun, mask_of, log)?;
+        target.tun_proto = match part {
+            Part::Key => parsed.tun_proto,
+            Part::Mask => 0xff,
+        };
     }
 
     // For layer 3 packets the Ethernet type is provided and treated as metadata
@@ -231,8 +244,8 @@ fn transport_from_nlattrs(target: &mut SwFlowKey, a: &mut KeyAttrs<'_>) {
 ///
 /// C: `ovs_key_from_nlattrs()`.
 pub(super) fn ovs_key_from_nlattrs(
-    target: &mut SwFlowKey,
-    mask_of: Option<&SwFlowKey>,
+    target: &mut MatchKey,
+    mask_of: Option<&MatchKey>,
     a: &mut KeyAttrs<'_>,
     log: bool,
 ) -> Result {
@@ -241,7 +254,7 @@ pub(super) fn ovs_key_from_nlattrs(
         Some(_) => Part::Mask,
     };
 
-    metadata_from_nlattrs(target, a, part, log)?;
+    metadata_from_nlattrs(target, mask_of, a, log)?;
 
     if let Some(eth) = a.take_as::<OvsKeyEthernet>(OVS_KEY_ATTR_ETHERNET) {
         target.eth_src = eth.eth_src;
@@ -281,13 +294,9 @@ pub(super) fn ovs_key_from_nlattrs(
 /// C: `parse_flow_nlattrs()` and `ovs_nla_get_flow_metadata()`.
 ///
 /// Fails with `EINVAL` if the attributes are wrong.
-pub(crate) fn ovs_nla_get_flow_metadata(
-    attr: Nlattr<'_>,
-    key: &mut SwFlowKey,
-    log: bool,
-) -> Result {
+pub(crate) fn ovs_nla_get_flow_metadata(attr: Nlattr<'_>, key: &mut MatchKey, log: bool) -> Result {
     let mut a = KeyAttrs::new();
     a.parse(attr.nested(), Part::Key, log)?;
     key.in_port = DP_MAX_PORTS;
-    metadata_from_nlattrs(key, &mut a, Part::Key, log)
+    metadata_from_nlattrs(key, None, &mut a, log)
 }

@@ -3,7 +3,11 @@
 //! Flow keys, masks and identifiers into netlink attributes.
 
 use super::{
-    tunnel::ip_tun_mask_to_nlattr,
+    tunnel_put::{
+        ip_tun_to_nlattr,
+        ovs_tun_key_attr_size,
+        Tunnel, //
+    },
     uapi::*, //
 };
 use crate::flow::{
@@ -12,14 +16,16 @@ use crate::flow::{
         VlanHead,
         MAC_PROTO_ETHERNET, //
     },
+    tunnel::{
+        KeyRef,
+        MatchKey,
+        TunnelKey, //
+    },
     SwFlowId, //
 };
 use kernel::prelude::*;
 use kernel_ext::net::netlink::{
-    attr::{
-        nla_total_size,
-        nla_total_size_64bit, //
-    },
+    attr::nla_total_size,
     AttrWriter, //
 };
 use zerocopy::IntoBytes;
@@ -29,19 +35,6 @@ use zerocopy::IntoBytes;
 ///
 /// C: `ovs_key_attr_size()`.
 pub(crate) const fn ovs_key_attr_size() -> usize {
-    const fn tunnel() -> usize {
-        nla_total_size_64bit(8) // ID
-            + nla_total_size(16) // IPV[46]_SRC
-            + nla_total_size(16) // IPV[46]_DST
-            + nla_total_size(1) // TOS
-            + nla_total_size(1) // TTL
-            + nla_total_size(0) // DONT_FRAGMENT
-            + nla_total_size(0) // CSUM
-            + nla_total_size(0) // OAM
-            + nla_total_size(256) // GENEVE_OPTS, or others that are shorter
-            + nla_total_size(2) // TP_SRC
-            + nla_total_size(2) // TP_DST
-    }
     const fn nsh() -> usize {
         nla_total_size(8) // BASE
             + nla_total_size(244) // MD1 or MD2
@@ -49,7 +42,7 @@ pub(crate) const fn ovs_key_attr_size() -> usize {
 
     nla_total_size(4) // PRIORITY
         + nla_total_size(0) // TUNNEL
-        + tunnel()
+        + ovs_tun_key_attr_size()
         + nla_total_size(4) // IN_PORT
         + nla_total_size(4) // SKB_MARK
         + nla_total_size(4) // DP_HASH
@@ -79,10 +72,30 @@ fn ovs_nla_put_vlan(vlan: &VlanHead, is_mask: bool, w: &mut impl AttrWriter) -> 
     w.put_be16(OVS_KEY_ATTR_VLAN, vlan.tci.get())
 }
 
+/// Puts the tunnel of a key, or its mask.
+fn put_tunnel(swkey: KeyRef<'_>, output: KeyRef<'_>, w: &mut impl AttrWriter) -> Result {
+    let none = TunnelKey::zeroed();
+    let tun = output.tun.unwrap_or(&none);
+    let opts_len = if tun.has_opts() {
+        swkey.tun.map_or(0, |tun| tun.tun_opts_len.into())
+    } else {
+        0
+    };
+    ip_tun_to_nlattr(
+        w,
+        &Tunnel {
+            key: &tun.tun_key,
+            opts: tun.opts(opts_len),
+            tun_proto: swkey.tun_proto,
+            mode: 0,
+        },
+    )
+}
+
 /// Puts what is not in the packet.
 fn put_metadata(
-    swkey: &SwFlowKey,
-    output: &SwFlowKey,
+    swkey: KeyRef<'_>,
+    output: KeyRef<'_>,
     is_mask: bool,
     w: &mut impl AttrWriter,
 ) -> Result {
@@ -90,8 +103,8 @@ fn put_metadata(
     w.put_u32(OVS_KEY_ATTR_DP_HASH, output.dp_hash)?;
     w.put_u32(OVS_KEY_ATTR_PRIORITY, output.priority)?;
 
-    if is_mask {
-        ip_tun_mask_to_nlattr(w)?;
+    if swkey.tun_proto != 0 || is_mask {
+        put_tunnel(swkey, output, w)?;
     }
 
     if swkey.in_port == DP_MAX_PORTS {
@@ -230,12 +243,13 @@ fn put_encap<W: AttrWriter>(w: &mut W, inner: impl FnOnce(&mut W) -> Result) -> 
 
 /// C: `__ovs_nla_put_key()`.
 fn put_key_attrs(
-    swkey: &SwFlowKey,
-    output: &SwFlowKey,
+    swkey: KeyRef<'_>,
+    output: KeyRef<'_>,
     is_mask: bool,
     w: &mut impl AttrWriter,
 ) -> Result {
     put_metadata(swkey, output, is_mask, w)?;
+    let (swkey, output) = (swkey.key, output.key);
 
     if swkey.mac_proto() != MAC_PROTO_ETHERNET {
         return put_ethertype_and_above(swkey, output, is_mask, w);
@@ -279,8 +293,8 @@ fn put_key_attrs(
 ///
 /// C: `ovs_nla_put_key()`.
 pub(crate) fn ovs_nla_put_key(
-    swkey: &SwFlowKey,
-    output: &SwFlowKey,
+    swkey: KeyRef<'_>,
+    output: KeyRef<'_>,
     attr: u16,
     is_mask: bool,
     w: &mut impl AttrWriter,
@@ -298,7 +312,7 @@ pub(crate) fn ovs_nla_put_key(
 pub(crate) fn ovs_nla_put_identifier(id: &SwFlowId, w: &mut impl AttrWriter) -> Result {
     match id {
         SwFlowId::Ufid { .. } => w.put(OVS_FLOW_ATTR_UFID, id.as_ufid().unwrap_or_default()),
-        SwFlowId::Key(key) => ovs_nla_put_key(key, key, OVS_FLOW_ATTR_KEY, false, w),
+        SwFlowId::Key(key) => ovs_nla_put_masked_key(key, w),
     }
 }
 
@@ -307,8 +321,8 @@ pub(crate) fn ovs_nla_put_identifier(id: &SwFlowId, w: &mut impl AttrWriter) -> 
 /// Fails with `EMSGSIZE` if it does not fit.
 ///
 /// C: `ovs_nla_put_masked_key()`.
-pub(crate) fn ovs_nla_put_masked_key(key: &SwFlowKey, w: &mut impl AttrWriter) -> Result {
-    ovs_nla_put_key(key, key, OVS_FLOW_ATTR_KEY, false, w)
+pub(crate) fn ovs_nla_put_masked_key(key: &MatchKey, w: &mut impl AttrWriter) -> Result {
+    ovs_nla_put_key(key.as_ref(), key.as_ref(), OVS_FLOW_ATTR_KEY, false, w)
 }
 
 /// Puts a flow's mask as `OVS_FLOW_ATTR_MASK`. `key` is the flow's, masked.
@@ -316,10 +330,6 @@ pub(crate) fn ovs_nla_put_masked_key(key: &SwFlowKey, w: &mut impl AttrWriter) -
 /// Fails with `EMSGSIZE` if it does not fit.
 ///
 /// C: `ovs_nla_put_mask()`.
-pub(crate) fn ovs_nla_put_mask(
-    key: &SwFlowKey,
-    mask: &SwFlowKey,
-    w: &mut impl AttrWriter,
-) -> Result {
-    ovs_nla_put_key(key, mask, OVS_FLOW_ATTR_MASK, true, w)
+pub(crate) fn ovs_nla_put_mask(key: &MatchKey, mask: &MatchKey, w: &mut impl AttrWriter) -> Result {
+    ovs_nla_put_key(key.as_ref(), mask.as_ref(), OVS_FLOW_ATTR_MASK, true, w)
 }

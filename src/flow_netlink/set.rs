@@ -7,10 +7,12 @@ use super::{
         key_attr_len,
         AttrLen, //
     },
+    set_tunnel::validate_and_copy_set_tun,
     uapi::*, //
 };
 use crate::{
     actions::{
+        Action,
         SetAction,
         SetField, //
     },
@@ -159,7 +161,8 @@ impl SetContext<'_> {
         &self,
         action: Nlattr<'_>,
         masked: bool,
-    ) -> Result<(SetAction, usize)> {
+        log: bool,
+    ) -> Result<(Action, usize)> {
         // There can be only one key in a action.
         let ovs_key = Nlattr::first(action.payload()).ok_or(EINVAL)?;
         if nla_total_size(ovs_key.len()) != action.len() {
@@ -167,6 +170,14 @@ impl SetContext<'_> {
         }
 
         let ty = ovs_key.ty();
+        if ty == OVS_KEY_ATTR_TUNNEL {
+            // A tunnel cannot be set under a mask.
+            if masked {
+                return Err(EINVAL);
+            }
+            return validate_and_copy_set_tun(ovs_key, log);
+        }
+
         // C rounds the length of a masked one down.
         let key_len = ovs_key.len() / if masked { 2 } else { 1 };
         match key_attr_len(ty).ok_or(EINVAL)? {
@@ -200,14 +211,12 @@ impl SetContext<'_> {
         } else {
             nla_total_size(key_len.saturating_mul(2))
         };
-        Ok((
-            SetAction {
-                field,
-                from_set: !masked,
-                as_came,
-            },
-            copied_len,
-        ))
+        let set = SetAction {
+            field,
+            from_set: !masked,
+            as_came,
+        };
+        Ok((Action::Set(KBox::new(set, GFP_KERNEL)?), copied_len))
     }
 }
 

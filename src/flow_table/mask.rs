@@ -15,9 +15,10 @@ use kernel_ext::{
 };
 
 use crate::flow::{
-    key::{
-        SwFlowKey,
-        KEY_WORDS, //
+    tunnel::{
+        KeyRef,
+        MatchKey,
+        MATCH_WORDS, //
     },
     SwFlow, //
 };
@@ -35,7 +36,7 @@ fn fold(word: u64) -> u64 {
 ///
 /// The words of a key are folded independently of each other and added up: a
 /// CPU works on several of them at a time.
-pub(crate) struct HashSeeds([u64; KEY_WORDS]);
+pub(crate) struct HashSeeds([u64; MATCH_WORDS]);
 
 impl HashSeeds {
     /// New random numbers.
@@ -69,7 +70,7 @@ pub(crate) struct CompactMask<const N: usize> {
 
 impl<const N: usize> CompactMask<N> {
     /// Compiles a mask; nothing if it uses more than `N` words.
-    fn new(words: &[u64; KEY_WORDS]) -> Option<Self> {
+    fn new(words: &[u64; MATCH_WORDS]) -> Option<Self> {
         let mut compact = Self {
             n: 0,
             index: [0; N],
@@ -78,7 +79,7 @@ impl<const N: usize> CompactMask<N> {
         let mut places = compact.index.iter_mut().zip(compact.bits.iter_mut());
         for (i, &word) in words.iter().enumerate().filter(|(_, &w)| w != 0) {
             let (index, bits) = places.next()?;
-            // KEY_WORDS is far below 256.
+            // MATCH_WORDS is far below 256.
             *index = i as u8;
             *bits = word;
             compact.n = compact.n.wrapping_add(1);
@@ -98,36 +99,34 @@ impl<const N: usize> CompactMask<N> {
 
     /// The masked words of `key`, with their places, in order.
     #[inline]
-    fn masked<'a>(&'a self, key: &'a SwFlowKey) -> impl Iterator<Item = (usize, u64)> + 'a {
-        let words = key.words();
-        self.iter()
-            .map(move |(i, bits)| (i, words.get(i).copied().unwrap_or(0) & bits))
+    fn masked<'a>(&'a self, key: KeyRef<'a>) -> impl Iterator<Item = (usize, u64)> + 'a {
+        self.iter().map(move |(i, bits)| (i, key.word(i) & bits))
     }
 
     /// The hash of the masked words.
     #[inline]
-    pub(crate) fn hash(&self, seeds: &HashSeeds, key: &SwFlowKey) -> u64 {
+    pub(crate) fn hash(&self, seeds: &HashSeeds, key: KeyRef<'_>) -> u64 {
         self.masked(key)
             .fold(0u64, |h, (i, w)| h.wrapping_add(seeds.word(i, w)))
     }
 
     /// Whether the masked words of `key` are these.
     #[inline]
-    fn matches<'a>(&self, key: &SwFlowKey, words: impl Iterator<Item = &'a u64>) -> bool {
+    fn matches<'a>(&self, key: KeyRef<'_>, words: impl Iterator<Item = &'a u64>) -> bool {
         self.masked(key).zip(words).all(|((_, a), &b)| a == b)
     }
 }
 
 /// A mask that uses any number of words.
-pub(crate) type WholeMask = CompactMask<KEY_WORDS>;
+pub(crate) type WholeMask = CompactMask<MATCH_WORDS>;
 
 impl WholeMask {
     /// Compiles a mask.
-    pub(crate) fn compile(words: &[u64; KEY_WORDS]) -> Self {
+    pub(crate) fn compile(words: &[u64; MATCH_WORDS]) -> Self {
         Self::new(words).unwrap_or(Self {
             n: 0,
-            index: [0; KEY_WORDS],
-            bits: [0; KEY_WORDS],
+            index: [0; MATCH_WORDS],
+            bits: [0; MATCH_WORDS],
         })
     }
 }
@@ -136,7 +135,7 @@ impl WholeMask {
 ///
 /// C: `struct sw_flow_mask`.
 pub(crate) struct FlowMask {
-    key: SwFlowKey,
+    key: MatchKey,
     whole: WholeMask,
     /// Tells masks apart, and is part of the hash of their flows.
     seed: u64,
@@ -145,7 +144,7 @@ pub(crate) struct FlowMask {
 
 impl FlowMask {
     /// A mask that no flow has yet.
-    pub(crate) fn new(key: &SwFlowKey, seeds: &HashSeeds) -> Self {
+    pub(crate) fn new(key: &MatchKey, seeds: &HashSeeds) -> Self {
         Self {
             key: *key,
             whole: WholeMask::compile(key.words()),
@@ -155,12 +154,12 @@ impl FlowMask {
     }
 
     /// The seed of a mask. Two masks with one seed would be a coincidence.
-    pub(crate) fn seed_of(key: &SwFlowKey, seeds: &HashSeeds) -> u64 {
+    pub(crate) fn seed_of(key: &MatchKey, seeds: &HashSeeds) -> u64 {
         fold(seeds.hash(key.words()))
     }
 
     /// The mask itself.
-    pub(crate) fn key(&self) -> &SwFlowKey {
+    pub(crate) fn key(&self) -> &MatchKey {
         &self.key
     }
 
@@ -180,18 +179,18 @@ impl FlowMask {
     }
 
     /// The masked words of `key`, in order.
-    pub(crate) fn masked_words<'a>(&'a self, key: &'a SwFlowKey) -> impl Iterator<Item = u64> + 'a {
+    pub(crate) fn masked_words<'a>(&'a self, key: KeyRef<'a>) -> impl Iterator<Item = u64> + 'a {
         self.whole.masked(key).map(|(_, w)| w)
     }
 
     /// The hash of what `key` gives under this mask.
-    pub(crate) fn hash(&self, seeds: &HashSeeds, key: &SwFlowKey) -> u64 {
+    pub(crate) fn hash(&self, seeds: &HashSeeds, key: KeyRef<'_>) -> u64 {
         self.seed.wrapping_add(self.whole.hash(seeds, key))
     }
 
     /// The whole masked key of a flow's words.
-    pub(crate) fn expand<'a>(&self, words: impl Iterator<Item = &'a u64>) -> SwFlowKey {
-        let mut key = SwFlowKey::zeroed();
+    pub(crate) fn expand<'a>(&self, words: impl Iterator<Item = &'a u64>) -> MatchKey {
+        let mut key = MatchKey::zeroed();
         let all = key.words_mut();
         for ((i, _), word) in self.whole.iter().zip(words) {
             if let Some(place) = all.get_mut(i) {
@@ -232,13 +231,13 @@ impl MaskEntry {
     }
 
     /// Whether this is the mask `key`, whose seed is `seed`.
-    pub(crate) fn is(&self, seed: u64, key: &SwFlowKey) -> bool {
+    pub(crate) fn is(&self, seed: u64, key: &MatchKey) -> bool {
         self.seed == seed && *self.mask.key() == *key
     }
 
     /// The hash of what `key` gives under this mask.
     #[inline]
-    pub(crate) fn hash(&self, seeds: &HashSeeds, key: &SwFlowKey) -> u64 {
+    pub(crate) fn hash(&self, seeds: &HashSeeds, key: KeyRef<'_>) -> u64 {
         match &self.compact {
             Some(compact) => self.seed.wrapping_add(compact.hash(seeds, key)),
             None => self.mask.hash(seeds, key),
@@ -247,7 +246,7 @@ impl MaskEntry {
 
     /// Whether `key` matches `flow`, and that under this mask.
     #[inline]
-    pub(crate) fn matches(&self, key: &SwFlowKey, flow: &SwFlow) -> bool {
+    pub(crate) fn matches(&self, key: KeyRef<'_>, flow: &SwFlow) -> bool {
         if !RcuArc::ptr_eq(flow.mask(), &self.mask) {
             return false;
         }

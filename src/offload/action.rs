@@ -459,6 +459,7 @@ impl<F: FnMut(u16) -> Result<NetDeviceRef, Reason>> Builder<'_, F> {
             match action {
                 Action::Output(port_no) => self.output(*port_no, last)?,
                 Action::Set(set) => self.set(&set.field)?,
+                Action::SetTunnel(_) => return Err(Reason::ActionSetTunnel),
                 Action::PushVlan { tpid, tci } => self.push_vlan(*tpid, *tci)?,
                 Action::PopVlan => self.pop_vlan()?,
                 Action::Recirc(recirc_id) => {
@@ -511,6 +512,7 @@ fn is_output(action: &Action) -> bool {
 fn is_visible(action: &Action, depth: u32) -> bool {
     match action {
         Action::Set(_)
+        | Action::SetTunnel(_)
         | Action::PushVlan { .. }
         | Action::PopVlan
         | Action::PushEth { .. }

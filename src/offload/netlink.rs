@@ -396,7 +396,9 @@ fn fill_flow(flow: &SwFlow, dp_ifindex: u32, msg: &mut MsgBuf<'_>, hdr: GenlHdr)
             SwFlowId::Ufid { .. } => {
                 w.put(attr::UFID as u16, flow.id().as_ufid().unwrap_or_default())?;
             }
-            SwFlowId::Key(key) => ovs_nla_put_key(key, key, attr::KEY as u16, false, w)?,
+            SwFlowId::Key(key) => {
+                ovs_nla_put_key(key.as_ref(), key.as_ref(), attr::KEY as u16, false, w)?
+            }
         }
         w.put_u32(attr::STATE as u16, status.state as u32)?;
         if let Some(reason) = Reason::from_code(status.reason) {

@@ -78,6 +78,8 @@ reasons! {
     TooManyActions = "more actions than drivers take",
     NoChains = "recirculation, of which hardware cannot hand over an unfinished packet here",
     TooDeep = "clones nested deeper than four",
+    MatchTunnel = "match on a tunnel",
+    ActionSetTunnel = "action set of a tunnel",
 }
 
 impl Reason {

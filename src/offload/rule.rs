@@ -128,6 +128,12 @@ impl Match<'_> {
         Self::zero(take!(self, skb_mark), Reason::MatchSkbMark)?;
         Self::zero(take!(self, dp_hash), Reason::MatchDpHash)?;
 
+        // Packets that hardware sees came through no tunnel of software.
+        take!(self, tun_proto);
+        if self.key.tun_proto != 0 {
+            return Err(Reason::MatchTunnel);
+        }
+
         take!(self, mac_proto);
         if self.key.mac_proto() != MAC_PROTO_ETHERNET {
             return Err(Reason::MatchLayer3);
@@ -408,7 +414,11 @@ pub(crate) fn translate(
     actions: &SwFlowActions,
 ) -> Result<Translated, Reason> {
     let key = flow.key();
-    let mask = *flow.mask().key();
+    let mask = flow.mask().key();
+    // A match on no tunnel is `tun_proto`; other fields are zero then.
+    if key.tun.words().iter().any(|&word| word != 0) {
+        return Err(Reason::MatchTunnel);
+    }
 
     let mut out_ports = KVec::new();
     let Rule {
@@ -416,7 +426,7 @@ pub(crate) fn translate(
         in_port,
         chain,
         goto_chain,
-    } = translate_rule(&key, &mask, &actions.list, |port_no| {
+    } = translate_rule(&key, mask, &actions.list, |port_no| {
         let vport = dp.ports.load(port_no.into()).ok_or(Reason::OutputGone)?;
         if vport.is_internal() {
             return Err(Reason::OutputInternal);

@@ -38,6 +38,7 @@ use kernel_ext::{
 use super::{
     internal_dev::ovs_is_internal_dev,
     ovs_vport_receive,
+    ovs_vport_receive_tunnel,
     Vport,
     VportInit,
     VportParms,
@@ -59,7 +60,11 @@ impl RxHandler for Vport {
             return RxResult::Consumed;
         }
         // An error is told by nothing but the packet's being dropped.
-        let _ = ovs_vport_receive(ctx, port, skb);
+        let _ = if skb.has_dst() {
+            ovs_vport_receive_tunnel(ctx, port, skb)
+        } else {
+            ovs_vport_receive(ctx, port, skb)
+        };
         RxResult::Consumed
     }
 }

@@ -156,6 +156,21 @@ fn ovs_flow_cmd_fill_actions(acts: &SwFlowActions, w: &mut impl AttrWriter, firs
     }
 }
 
+/// Puts the masked key and the mask, as far as they are wanted. Out of line, as
+/// the key needs much stack.
+#[inline(never)]
+fn fill_match(flow: &SwFlow, ufid_flags: u32, w: &mut impl AttrWriter) -> Result {
+    let key = flow.key();
+
+    if should_fill_key(flow.id(), ufid_flags) {
+        ovs_nla_put_masked_key(&key, w)?;
+    }
+    if should_fill_mask(ufid_flags) {
+        ovs_nla_put_mask(&key, flow.mask().key(), w)?;
+    }
+    Ok(())
+}
+
 /// Puts a message about a flow, or nothing.
 ///
 /// C: `ovs_flow_cmd_fill_info()`.
@@ -179,12 +194,7 @@ pub(super) fn ovs_flow_cmd_fill_info(
         &dp_ifindex.to_ne_bytes(),
         |w: &mut MsgBuf<'_>| {
             ovs_nla_put_identifier(flow.id(), w)?;
-            if should_fill_key(flow.id(), ufid_flags) {
-                ovs_nla_put_masked_key(&flow.key(), w)?;
-            }
-            if should_fill_mask(ufid_flags) {
-                ovs_nla_put_mask(&flow.key(), flow.mask().key(), w)?;
-            }
+            fill_match(flow, ufid_flags, w)?;
             ovs_flow_cmd_fill_stats(flow, w)?;
             if should_fill_actions(ufid_flags) {
                 ovs_flow_cmd_fill_actions(acts, w, first)?;
