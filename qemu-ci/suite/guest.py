@@ -165,6 +165,8 @@ def main():
     # No rate limit on log lines: what is compared must not depend on time.
     write_file("/proc/sys/net/core/message_cost", "0")
     write_file("/proc/sys/kernel/printk_ratelimit", "0")
+    # Modules of tunnels make devices of their own in each namespace.
+    write_file("/proc/sys/net/core/fb_tunnels_only_for_init_net", "1")
     # Devices come and go all the time here, and each waits for RCU.
     write_file("/sys/kernel/rcu_expedited", "1")
     modlib.Module.prepare()

@@ -325,7 +325,7 @@ KEY.update(
         K_ARP: ("arp", "hex"),
         K_ND: ("nd", "hex"),
         K_SKB_MARK: ("skb_mark", "u32"),
-        K_TUNNEL: ("tunnel", "hex"),
+        K_TUNNEL: ("tunnel", "tunnel"),
         K_SCTP: ("sctp", "ports"),
         K_TCP_FLAGS: ("tcp_flags", "be16"),
         K_DP_HASH: ("dp_hash", "dphash"),
@@ -381,6 +381,9 @@ ACTIONS.update(
     }
 )
 
+# The source port is made of the packet's hash.
+EGRESS_TUN = {9: ("tp_src", "some")}
+
 SCHEMAS = {
     DP: {
         DP_NAME: ("name", "str"),
@@ -426,7 +429,7 @@ SCHEMAS = {
         PK_KEY: ("key", KEY),
         PK_ACTIONS: ("actions", ACTIONS),
         PK_USERDATA: ("userdata", "hex"),
-        PK_EGRESS_TUN_KEY: ("egress_tun_key", "hex"),
+        PK_EGRESS_TUN_KEY: ("egress_tun_key", EGRESS_TUN),
         PK_PROBE: ("probe", "hex"),
         PK_MRU: ("mru", "u16"),
         PK_LEN: ("len", "u32"),
@@ -453,6 +456,7 @@ class Decoder:
         self.if_name = if_name
         self.raw_hash = False
         self.raw_masks = False
+        self.raw_tunnels = True
 
     def tree(self, schema, data):
         out = []
@@ -498,6 +502,14 @@ class Decoder:
         if how == "hash" and not self.raw_hash:
             number = int.from_bytes(data, "little")
             return "{} flags={:x}".format("set" if number & 0xFFFFFFFF else "0", number >> 32)
+        if how == "tunnel" and not self.raw_tunnels:
+            # The source port is made of the packet's hash.
+            attrs = parse_attrs(data)[0]
+            return " ".join(
+                f"{kind:d}:{value.hex() if kind != 9 else '~'}" for kind, value in attrs
+            )
+        if how == "some":
+            return "set" if any(data) else 0
         if how == "dphash" and not self.raw_hash:
             return "set" if any(data) else 0
         if how == "ipv4" and len(data) == 12:

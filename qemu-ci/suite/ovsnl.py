@@ -178,7 +178,7 @@ class Context:
         for name, tap in self.taps.items():
             got = tap.read(raw=bool(self.scrub))
             if self.scrub:
-                got = [self.scrub(frame) for frame in got]
+                got = [one for one in map(self.scrub, got) if one is not None]
             if got:
                 frames[name] = got
         if frames and not self.ignore_frames:

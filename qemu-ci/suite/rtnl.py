@@ -18,6 +18,15 @@ IFF_UP = 1
 IFINFO = struct.Struct("=BxHiII")
 SIOCETHTOOL = 0x8946
 RTM_NEWLINKPROP = 108
+RTM_NEWADDR, RTM_NEWNEIGH = 20, 28
+IFA_ADDRESS, IFA_LOCAL, IFA_F_NODAD = 1, 2, 2
+NDA_DST, NDA_LLADDR, NUD_PERMANENT = 1, 2, 0x80
+
+
+def packed(address):
+    """(family, bytes) of an IP address."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return family, socket.inet_pton(family, address)
 
 
 class Rtnl:
@@ -81,6 +90,30 @@ class Rtnl:
     def up(self, *names):
         for name in names:
             self._check(f"up {name}", nlcore.Ack(self.set(name, up=True)))
+
+    def address(self, name, address, size):
+        """Give a link an address with a prefix of `size` bits."""
+        family, data = packed(address)
+        ack, _ = self.nl.transact(
+            RTM_NEWADDR,
+            nlcore.NLM_F_CREATE | nlcore.NLM_F_EXCL | nlcore.NLM_F_ACK,
+            struct.pack("=BBBBI", family, size, IFA_F_NODAD, 0, self.index(name))
+            + attr(IFA_LOCAL, data)
+            + attr(IFA_ADDRESS, data),
+        )
+        self._check(f"address {address}", ack)
+
+    def neighbour(self, name, address, mac):
+        """Tell a link where a neighbour is."""
+        family, data = packed(address)
+        ack, _ = self.nl.transact(
+            RTM_NEWNEIGH,
+            nlcore.NLM_F_CREATE | nlcore.NLM_F_EXCL | nlcore.NLM_F_ACK,
+            struct.pack("=BxxxiHBB", family, self.index(name), NUD_PERMANENT, 0, 0)
+            + attr(NDA_DST, data)
+            + attr(NDA_LLADDR, bytes.fromhex(mac.replace(":", ""))),
+        )
+        self._check(f"neighbour {address}", ack)
 
     def altname(self, name, alt):
         ack, _ = self._do(

@@ -2,7 +2,7 @@
 """Generated messages: a seeded grammar, and a mutator on top of it.
 
 Both modules get the same messages. What only the C module knows (conntrack,
-tunnels, MPLS, ...) is left out: see unsupported.py.
+MPLS, ...) is left out: see unsupported.py.
 """
 
 import os
@@ -14,16 +14,21 @@ import ovsattr as o
 from nlcore import NLM_F_ECHO, attr, nest, string, u16, u32, u64
 from registry import case_each
 
-from cases.actions import SETS
-from cases.keys import KEYS, MASKS, fill
+from cases import actions, keys, tunnels
+from cases.keys import fill
 
 SEED = int(os.environ.get("OVS_SEED") or 1)
 COUNT = int(os.environ.get("OVS_COUNT") or 5000)
 CASES = 10
 CLOSE = bool(os.environ.get("OVS_CLOSE"))
 
+KEYS = keys.KEYS | tunnels.TUNNEL_KEYS
+MASKS = keys.MASKS | {
+    "tunnel " + name: mask for name, mask in tunnels.MASKS.items() if isinstance(mask, bytes)
+}
+SETS = actions.SETS | tunnels.TUNNEL_SETS
+
 FOREIGN_KEYS = {
-    o.K_TUNNEL,
     o.K_MPLS,
     o.K_CT_STATE,
     o.K_CT_ZONE,
@@ -314,6 +319,10 @@ def dangerous(family, attrs):
     kinds = dict(walk(attrs))
     if family == o.PACKET:
         return len(kinds.get(o.PK_PACKET, b"")) < 60 or o.PK_MRU in kinds
+    if family == o.VPORT:
+        # Which of several a packet goes to is up to its hash.
+        pids = kinds.get(o.VP_UPCALL_PID, b"")
+        return len(pids) > 4 and pids[4:] != pids[:-4]
     if family == o.DP and o.DP_PER_CPU_PIDS in kinds:
         size = len(kinds[o.DP_PER_CPU_PIDS])
         return size == 0 or size % 4 != 0

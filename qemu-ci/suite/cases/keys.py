@@ -8,6 +8,8 @@ import ovsattr as o
 from nlcore import NLM_F_ECHO, attr, be16, nest, u8, u16, u32
 from registry import case, case_each
 
+from cases.tunnels import tunnel_fill
+
 ETH = o.k_eth()
 PORT = o.k_in_port(1)
 IP4 = ETH + o.k_type(0x0800)
@@ -176,6 +178,8 @@ def fill(key, value):
         body = key[pos + 4 : pos + size]
         if kind == o.K_ENCAP:
             out += nest(kind, fill(body, value))
+        elif kind == o.K_TUNNEL:
+            out += nest(kind, tunnel_fill(body, value))
         else:
             out += attr(kind, bytes((value,)) * len(body))
         pos += (size + 3) & ~3

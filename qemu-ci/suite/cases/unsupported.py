@@ -9,13 +9,10 @@ import struct
 import frames as f
 import nlcore
 import ovsattr as o
-from nlcore import NLM_F_ECHO, attr, be16, nest, u8, u16, u32
+from nlcore import NLM_F_ECHO, attr, be16, nest, u16, u32
 from registry import case
 
 ETH_IP = o.k_eth() + o.k_type(0x0800) + o.k_ipv4("1.1.1.1", "1.1.1.2", 0)
-TUNNEL = nest(
-    o.K_TUNNEL, attr(0, bytes(8)), attr(1, o.ip4("1.1.1.1")), attr(2, o.ip4("1.1.1.2")), u8(4, 64)
-)
 NSH = nest(o.K_NSH, attr(1, bytes((0, 63, 1, 3)) + bytes(4)), attr(2, bytes(16)))
 
 ACTIONS = {
@@ -36,7 +33,6 @@ ACTIONS = {
 }
 
 KEYS = {
-    "tunnel": (TUNNEL, b""),
     "nsh": (NSH, b""),
     "mpls": (u32(o.K_MPLS, 0), b""),
     "ct_state": (u32(o.K_CT_STATE, 1), b""),
