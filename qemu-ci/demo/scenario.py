@@ -266,6 +266,27 @@ def rules() -> None:
     sh("ovs-ofctl", "-O", "OpenFlow15", "del-groups", BRIDGE)
 
 
+def tunnels() -> None:
+    """A host behind a tunnel device of another network stack."""
+    of("priority=0,actions=NORMAL")
+    sh("ip", "-batch", "-", stdin="netns add far\nlink add under type veth peer name e0 netns far\n"
+       "addr add 10.9.0.1/24 dev under\nlink set under up\n")  # fmt: skip
+    sh("ip", "-n", "far", "-batch", "-", stdin="addr add 10.9.0.2/24 dev e0\nlink set e0 up\n")
+    for kind, title, more in (("vxlan", "VXLAN", "dstport 4789"), ("geneve", "Geneve", "")):
+        sh("ip", "-n", "far", "-batch", "-", stdin=f"link add t0 address 02:00:00:00:00:07 "
+           f"type {kind} id 7 remote 10.9.0.1 {more}\n"
+           "addr add 10.1.0.7/24 dev t0\nlink set t0 up\n")  # fmt: skip
+        sh("ovs-vsctl", "add-port", BRIDGE, "t0", "--", "set", "interface", "t0",
+           f"type={kind}", "options:remote_ip=10.9.0.2", "options:key=7")  # fmt: skip
+        got = pings({f"{n}->far": (f"ns{n}", "10.1.0.7", 5) for n in (1, 2)})
+        flows = sh("ovs-appctl", "dpctl/dump-flows", "--names")
+        SHOW[f"{title} flows"] = "\n".join(a for a in flows.splitlines() if "tunnel" in a)
+        row(f"{title} tunnel: ping", got, tally(got))
+        sh("ovs-vsctl", "del-port", BRIDGE, "t0")
+        sh("ip", "-n", "far", "link", "del", "t0")
+    sh("ip", "netns", "del", "far")
+
+
 def counters() -> None:
     """A known number of packets, and every counter that they move."""
     of("in_port=1,icmp,actions=output:2", "in_port=2,icmp,actions=output:1")
@@ -330,6 +351,7 @@ STEPS: list[tuple[str, Callable[[], None]]] = [
     ("NORMAL switching", normal),
     ("VLANs", vlan),
     ("OpenFlow rules", rules),
+    ("tunnels", tunnels),
     ("datapath counters", counters),
     ("upcalls by action", action_upcall),
     ("iperf3", speed),
