@@ -54,6 +54,8 @@ run_logged "$CACHE/log/bench-client.log" in_tools gcc -O2 -Wall -Wextra -Werror 
 args=() figures=0
 for m in ${MODULES//,/ }; do
 	count=$(wc -w <<<"${CASES//,/ }")
+	# Upcalls are two figures.
+	case ,$CASES, in *,upcalls,*) count=$((count + 1)) ;; esac
 	case $m in
 	c)
 		args+=(c=)
@@ -82,6 +84,7 @@ done
 RESULTS=$(mktemp -d "$WORK/run.XXXXXX")
 trap 'rm -rf "$RESULTS"' EXIT
 say "bench: $ROUNDS rounds of $MODULES"
+load=$(cut -d' ' -f1 /proc/loadavg)
 binds=()
 [ -z "$OURS" ] || binds=(--bind "$(dirname "$OURS")")
 "$TOP/qemu-ci/kernels/boot-uml.sh" --kernel uml --mem 1G --cpus 2 --timeout 900 \
@@ -92,6 +95,8 @@ binds=()
 
 in_tools python3 "$TOP/qemu-ci/bench/report.py" "$RESULTS/lines" "$RESULTS/json" \
 	--expect "$figures" --note "kernel=$(cat "$(um_dir uml)/release")" \
-	--note "rounds=$ROUNDS" --note "modules=$MODULES"
+	--note "rounds=$ROUNDS" --note "modules=$MODULES" --note "cpus=$(nproc)" \
+	--note "load=$load,$(cut -d' ' -f1 /proc/loadavg)" \
+	--note "commit=$(git -C "$TOP" describe --always --dirty 2>/dev/null || echo unknown)"
 cp "$RESULTS/json" "$OUT"
 say "bench: figures in $OUT"

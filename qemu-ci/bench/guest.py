@@ -139,7 +139,7 @@ class Bench:
     def upcalls(self):
         """Misses queued to a socket and read from it, one after the other."""
         count = max(100, int(UPCALLS * self.args.scale))
-        seconds = []
+        seconds, rates = [], []
         with subprocess.Popen(
             [self.args.client, "upcalls", str(count)],
             stdin=subprocess.PIPE,
@@ -156,11 +156,13 @@ class Bench:
                 if r["upcalls"] != count:
                     raise RuntimeError(f"{self.module}: {count} misses, {r['upcalls']} read")
                 seconds.append(count / pps + r["seconds"])
+                rates.append(pps)
             p.stdin.close()
         lost = self.client("stats")["lost"]
         if lost:
             raise RuntimeError(f"{self.module}: {lost} upcalls lost")
         self.record("upcalls", count / statistics.median(seconds), "upcalls/s")
+        self.record("upcalls-sent", statistics.median(rates), "upcalls/s")
 
     # one module
 

@@ -6,7 +6,7 @@
 # own /proc/kallsyms, so the functions of modules have names too.
 #
 #   profile.sh [--case NAME] [--module c|floor|FILE.ko] [--top N] [--scale X]
-#              [--disasm FUNCTION]
+#              [--disasm FUNCTION] [--while FUNCTION]
 #
 #   --case NAME        a case of bench.sh (default one-burst32)
 #   --module WHAT      c (default), floor, or our module built for the uml kernel
@@ -14,10 +14,13 @@
 #   --scale X          times the packets of the bench (default 5)
 #   --disasm FUNCTION  show the samples of each instruction of FUNCTION, which
 #                      must be the module's
+#   --while FUNCTION   only what was sampled from the first sample in FUNCTION
+#                      (part of its name as in /proc/kallsyms) to the last: leaves
+#                      out the boot and what else the case does
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/qemu-ci/kernels/um-lib.sh"
 
-CASE=one-burst32 MODULE=c NUMBER=40 SCALE=5 DISASM=''
+CASE=one-burst32 MODULE=c NUMBER=40 SCALE=5 DISASM='' DURING=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--case) CASE=$2; shift ;;
@@ -25,6 +28,7 @@ while [ $# -gt 0 ]; do
 	--top) NUMBER=$2; shift ;;
 	--scale) SCALE=$2; shift ;;
 	--disasm) DISASM=$2; shift ;;
+	--while) DURING=$2; shift ;;
 	*)
 		sed -n '/^#   profile.sh/,/^[^#]/s/^# \{0,1\}//p' "$0"
 		[ "$1" = --help ] && exit 0
@@ -66,5 +70,6 @@ trap 'rm -rf "$RESULTS"' EXIT
 # shellcheck disable=SC2016 # the inner shell expands it
 EXTRA_BIND="$(dirname "$object")" in_tools sh -c '
 	perf script -i "$1/perf.data" -F ip 2>/dev/null >"$1/ips" &&
-	python3 "$2" "$1/ips" "$1/kallsyms" --top "$3" ${4:+--disasm "$4" --object "$5"}' sh \
-	"$RESULTS" "$TOP/qemu-ci/bench/symbols.py" "$NUMBER" "$DISASM" "$object"
+	python3 "$2" "$1/ips" "$1/kallsyms" --top "$3" ${4:+--disasm "$4" --object "$5"} \
+		${6:+--while "$6"}' sh \
+	"$RESULTS" "$TOP/qemu-ci/bench/symbols.py" "$NUMBER" "$DISASM" "$object" "$DURING"

@@ -19,7 +19,8 @@ TITLES = {
     "delete": "deletes",
     "dump": "dump, whole flows",
     "dump-terse": "dump, UFID and counters",
-    "upcalls": "upcalls",
+    "upcalls": "upcalls, sent and read",
+    "upcalls-sent": "upcalls, sent",
     "memory": "memory",
 }
 
@@ -33,8 +34,11 @@ def figure(v):
 
 
 def ratio(rounds, a, b):
+    """The median, the least and the greatest ratio of a round."""
     pairs = [(r[a] / r[b]) for r in rounds.values() if a in r and r.get(b)]
-    return statistics.median(pairs) if pairs else None
+    if not pairs:
+        return None
+    return {"median": statistics.median(pairs), "min": min(pairs), "max": max(pairs)}
 
 
 def summarise(lines):
@@ -61,31 +65,49 @@ def summarise(lines):
     return cases
 
 
+def cell(s):
+    """A median, and how far the rounds are apart on either side of it."""
+    if not s:
+        return "-"
+    spread = 50 * (s["max"] - s["min"]) / s["median"] if s["median"] else 0
+    return f"{figure(s['median'])} ±{spread:3.0f} %"
+
+
 def table(cases):
-    cols = ("c", "ours", "floor")
+    cols = (("c", "C"), ("ours", "ours"), ("floor", "floor"))
     out = [
         f"{'case':<26}{'unit':<12}"
-        + "".join(f"{m:>10} {'(min-max)':>17}" for m in cols)
-        + f"{'ours/c':>9}{'ours/floor':>12}"
+        + "".join(f"{title:>17}" for _, title in cols)
+        + f"{'ours/C':>8} {'(rounds)':<13}{'ours/floor':>10}"
     ]
     for name, title in TITLES.items():
         c = cases.get(name)
         if not c:
             continue
         row = f"{title:<26}{c['unit']:<12}"
-        for m in cols:
-            s = c["modules"].get(m)
-            spread = f"({figure(s['min'])}-{figure(s['max'])})" if s else ""
-            row += f"{figure(s['median']) if s else '-':>10} {spread:>17}"
-        for r, width in (("ours/c", 9), ("ours/floor", 12)):
-            v = c["ratios"].get(r)
-            row += f"{v:>{width}.2f}" if v is not None else f"{'-':>{width}}"
-        out.append(row)
+        row += "".join(f"{cell(c['modules'].get(m)):>17}" for m, _ in cols)
+        r = c["ratios"].get("ours/c")
+        row += f"{r['median']:>8.2f} {'({min:.2f}-{max:.2f})'.format(**r):<13}" if r else " " * 22
+        r = c["ratios"].get("ours/floor")
+        row += f"{r['median']:>10.2f}" if r else ""
+        out.append(row.rstrip())
     out.append(
-        "Medians over the rounds. A ratio above 1 is better for ours, "
-        "except for memory, where less is better."
+        "Medians over the rounds, and half the distance from the least to the greatest. "
+        "A ratio\nabove 1 is better for ours, except for memory, where less is better."
     )
     return "\n".join(out)
+
+
+def machine(notes):
+    """What else the machine did, without which figures say little."""
+    if "load" not in notes:
+        return ""
+    before, after = notes["load"].split(",")
+    text = f"Load of the machine, which has {notes['cpus']} CPUs: {before} before, {after} after."
+    # The run itself counts for one.
+    if float(before) > 1 or float(after) > 2:
+        text += "\nIt was not quiet: absolute figures are too low, ratios uncertain."
+    return text
 
 
 def main():
@@ -100,10 +122,12 @@ def main():
     if len(lines) < args.expect:
         sys.exit(f"error: {len(lines)} figures, {args.expect} expected")
     cases = summarise(lines)
+    notes = dict(n.split("=", 1) for n in args.note)
     with open(args.json, "w", encoding="ascii") as f:
-        json.dump({"notes": dict(n.split("=", 1) for n in args.note), "cases": cases}, f, indent=1)
+        json.dump({"notes": notes, "cases": cases}, f, indent=1)
         f.write("\n")
     print(table(cases))
+    print(machine(notes))
 
 
 if __name__ == "__main__":

@@ -74,16 +74,21 @@ def main():
     p.add_argument("--top", type=int, default=40)
     p.add_argument("--disasm")
     p.add_argument("--object")
+    p.add_argument("--while", dest="during", help="only from its first sample to its last")
     args = p.parse_args()
     symbols = Symbols(args.kallsyms)
     count = collections.Counter()
     inside = collections.defaultdict(collections.Counter)
     with open(args.ips, encoding="ascii") as f:
-        for line in f:
-            if line.strip():
-                name, offset = symbols.find(int(line, 16))
-                count[name] += 1
-                inside[name][offset] += 1
+        samples = [(symbols.find(int(line, 16))) for line in f if line.strip()]
+    if args.during:
+        at = [i for i, ((name, _), _) in enumerate(samples) if args.during in name]
+        if not at:
+            sys.exit(f"error: no sample is in {args.during}")
+        samples = samples[at[0] : at[-1] + 1]
+    for name, offset in samples:
+        count[name] += 1
+        inside[name][offset] += 1
     total = sum(count.values())
     if not total:
         sys.exit("error: perf took no samples")
