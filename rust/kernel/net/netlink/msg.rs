@@ -12,6 +12,9 @@ use crate::{
         netlink::{
             attr::{
                 nla_align,
+                nla_total_size,
+                NLA_ALIGNTO,
+                NLA_HDRLEN,
                 NLA_MAX_PAYLOAD, //
             },
             AttrWriter,
@@ -105,6 +108,29 @@ impl MsgBuf<'_> {
         }
     }
 
+    /// Makes room for `len` bytes at the end, if there is room.
+    ///
+    /// What a caller does with it has to leave the bytes initialised.
+    ///
+    /// C: `skb_put()`, without its check.
+    #[inline]
+    fn extend(&mut self, len: usize) -> Option<NonNull<u8>> {
+        if len > self.tailroom() {
+            return None;
+        }
+        let skb = self.as_raw();
+        // SAFETY: The socket buffer is valid and nobody else's; it has no page
+        // fragments and `len` bytes between `tail` and `end`, both of which
+        // count from `head`.
+        unsafe {
+            let to = (*skb).head.add((*skb).tail as usize);
+            // CAST: No more than `end`, which has 32 bits.
+            (*skb).tail = (*skb).tail.wrapping_add(len as u32);
+            (*skb).len = (*skb).len.wrapping_add(len as u32);
+            Some(NonNull::new_unchecked(to))
+        }
+    }
+
     /// What was written, up to the first page fragment.
     #[inline]
     pub fn linear(&self) -> &[u8] {
@@ -141,12 +167,9 @@ impl MsgBuf<'_> {
     ///
     /// C: `skb_put_zero()`.
     pub fn append_zeroes(&mut self, len: usize) -> Result {
-        if len > self.tailroom() {
-            return Err(EMSGSIZE);
-        }
-        // SAFETY: There is room for `len` more bytes, which the length of a
-        // socket buffer can express, and they are initialised here.
-        unsafe { bindings::skb_put(self.as_raw(), len as u32).write_bytes(0, len) };
+        let to = self.extend(len).ok_or(EMSGSIZE)?;
+        // SAFETY: There is room for `len` bytes.
+        unsafe { to.write_bytes(0, len) };
         Ok(())
     }
 
@@ -210,29 +233,53 @@ impl MsgBuf<'_> {
 }
 
 impl AttrWriter for MsgBuf<'_> {
-    #[inline]
+    // A message about a flow has dozens of attributes, so they are written here
+    // and not by a call into C for each.
     fn put(&mut self, raw_type: u16, payload: &[u8]) -> Result {
+        if payload.len() > NLA_MAX_PAYLOAD {
+            return Err(EMSGSIZE);
+        }
+        let len = NLA_HDRLEN.wrapping_add(payload.len());
+        let size = nla_align(len);
+        let to = self.extend(size).ok_or(EMSGSIZE)?.as_ptr();
+        // SAFETY: There is room for `size` bytes, a multiple of 4 and at least
+        // 4, from which the payload is 4 bytes away and ends at most 3 before
+        // the end; the last 4 bytes are the padding or are written again.
+        // CAST: At most 65,535.
+        unsafe {
+            to.add(size.wrapping_sub(NLA_ALIGNTO))
+                .cast::<u32>()
+                .write_unaligned(0);
+            to.cast::<[u16; 2]>()
+                .write_unaligned([len as u16, raw_type]);
+            to.add(NLA_HDRLEN)
+                .copy_from_nonoverlapping(payload.as_ptr(), payload.len());
+        }
+        Ok(())
+    }
+
+    fn put_u32(&mut self, raw_type: u16, value: u32) -> Result {
+        const SIZE: usize = nla_total_size(size_of::<u32>());
+
+        let to = self.extend(SIZE).ok_or(EMSGSIZE)?;
+        // SAFETY: There is room for these 8 bytes.
+        unsafe {
+            to.cast::<[u16; 2]>()
+                .write_unaligned([SIZE as u16, raw_type]);
+            to.add(NLA_HDRLEN).cast::<u32>().write_unaligned(value);
+        }
+        Ok(())
+    }
+
+    fn put_64bit(&mut self, raw_type: u16, payload: &[u8], pad_type: u16) -> Result {
+        if cfg!(CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS) {
+            return self.put(raw_type, payload);
+        }
         if payload.len() > NLA_MAX_PAYLOAD {
             return Err(EMSGSIZE);
         }
         // SAFETY: The socket buffer is valid; `payload` is for its length,
         // which an `int` holds. The function checks that there is room.
-        to_result(unsafe {
-            bindings::nla_put(
-                self.as_raw(),
-                i32::from(raw_type),
-                payload.len() as i32,
-                payload.as_ptr().cast(),
-            )
-        })
-    }
-
-    #[inline]
-    fn put_64bit(&mut self, raw_type: u16, payload: &[u8], pad_type: u16) -> Result {
-        if payload.len() > NLA_MAX_PAYLOAD {
-            return Err(EMSGSIZE);
-        }
-        // SAFETY: As in `put`.
         to_result(unsafe {
             bindings::nla_put_64bit(
                 self.as_raw(),
