@@ -73,3 +73,6 @@ mod kunit_genetlink;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[path = "../../kunit/netlink.rs"]
 mod kunit_netlink;
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../../kunit/rcu.rs"]
+mod kunit_rcu;

@@ -53,3 +53,29 @@ pub fn zeroed_box<T: FromZeros>(flags: Flags) -> Result<KBox<T>> {
     // SAFETY: All bytes were set to zero, which is a valid `T`.
     Ok(unsafe { value.assume_init() })
 }
+
+/// Has the CPU fetch the cache line of `place` while it does something else.
+///
+/// C: `prefetch()`, see [`include/linux/prefetch.h`](srctree/include/linux/prefetch.h).
+#[inline(always)]
+pub fn prefetch<T>(place: &T) {
+    // SAFETY: A prefetch changes nothing but the time that things take.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        core::arch::asm!(
+            "prefetcht0 [{0}]",
+            in(reg) place,
+            options(nostack, preserves_flags, readonly)
+        );
+    }
+    // SAFETY: As above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        core::arch::asm!(
+            "prfm pldl1keep, [{0}]",
+            in(reg) place,
+            options(nostack, preserves_flags, readonly)
+        );
+    }
+    let _ = place;
+}

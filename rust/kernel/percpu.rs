@@ -69,17 +69,20 @@ pub(crate) unsafe fn per_cpu_ptr(ptr: *mut core::ffi::c_void, cpu: u32) -> *mut 
 ///
 /// `ptr` is what `alloc_percpu()` gave, with an initialised `T` for every
 /// possible CPU.
-pub struct PerCpu<T: Sync> {
+pub struct PerCpu<T> {
     ptr: NonNull<core::ffi::c_void>,
     _data: PhantomData<T>,
 }
 
-// SAFETY: The copies may be dropped on another thread if they are `Send`.
-unsafe impl<T: Sync + Send> Send for PerCpu<T> {}
-// SAFETY: It hands out shared references only, and `T` is `Sync`.
-unsafe impl<T: Sync> Sync for PerCpu<T> {}
+// SAFETY: The copies may be used and dropped on another thread if they are
+// `Send`.
+unsafe impl<T: Send> Send for PerCpu<T> {}
+// SAFETY: A copy is handed out to one CPU with bottom halves disabled, so to one
+// thread at a time, one after the other, for which `T` is `Send`; or it is
+// `Sync`.
+unsafe impl<T: Send> Sync for PerCpu<T> {}
 
-impl<T: Sync> PerCpu<T> {
+impl<T> PerCpu<T> {
     /// Allocates a zeroed copy for each CPU.
     pub fn new(flags: Flags) -> Result<Self, AllocError>
     where
@@ -118,7 +121,8 @@ impl<T: Sync> PerCpu<T> {
     /// This CPU's copy.
     #[inline]
     pub fn this<'a>(&'a self, ctx: BhRcu<'a>) -> &'a T {
-        // SAFETY: By the type invariants; the CPU runs, so it is possible.
+        // SAFETY: By the type invariants; the CPU runs, so it is possible. For
+        // as long as the context lasts no other thread has this CPU's copy.
         unsafe { &*per_cpu_ptr(self.ptr.as_ptr(), ctx.cpu()).cast::<T>() }
     }
 
@@ -128,7 +132,10 @@ impl<T: Sync> PerCpu<T> {
     }
 
     /// Every CPU's copy in turn.
-    pub fn for_each(&self, mut f: impl FnMut(&T)) {
+    pub fn for_each(&self, mut f: impl FnMut(&T))
+    where
+        T: Sync,
+    {
         for cpu in possible_cpus() {
             // SAFETY: By the type invariants every possible CPU has a `T`.
             f(unsafe { &*per_cpu_ptr(self.ptr.as_ptr(), cpu).cast::<T>() });
@@ -142,7 +149,7 @@ fn possible_cpus() -> impl Iterator<Item = u32> {
     (0..nr_cpu_ids()).filter(|&cpu| unsafe { bindings::cpu_possible(cpu) })
 }
 
-impl<T: Sync> Drop for PerCpu<T> {
+impl<T> Drop for PerCpu<T> {
     fn drop(&mut self) {
         if core::mem::needs_drop::<T>() {
             for cpu in possible_cpus() {

@@ -11,13 +11,20 @@
 //! inside the table. A table that has become too full, or too cluttered by
 //! removed places, is copied to a new one and swapped; readers of the old one
 //! go on until they are done.
+//!
+//! A reader can keep what it found for a later look, without a reference: the
+//! table has a number that changes whenever something is taken out, and while it
+//! is the same, what was found is still there, see [`LastFound`].
 
-use core::sync::atomic::{
-    AtomicBool,
-    AtomicPtr,
-    AtomicU64,
-    AtomicUsize,
-    Ordering, //
+use core::{
+    cell::Cell,
+    sync::atomic::{
+        AtomicBool,
+        AtomicPtr,
+        AtomicU64,
+        AtomicUsize,
+        Ordering, //
+    },
 };
 
 use kernel::{
@@ -29,10 +36,13 @@ use kernel::{
     },
 };
 
-use crate::sync::rcu::{
-    RcuArc,
-    RcuRead,
-    RcuSlot, //
+use crate::{
+    mem::prefetch,
+    sync::rcu::{
+        RcuArc,
+        RcuRead,
+        RcuSlot, //
+    },
 };
 
 /// Places in a group: as many as a word has tags.
@@ -142,8 +152,54 @@ impl<T: Send + Sync + 'static> Buckets<T> {
         })
     }
 
+    /// The first element with this hash that `matches` accepts.
+    #[inline(never)]
+    fn find<'g>(
+        &self,
+        hash: u64,
+        _rcu: RcuRead<'g>,
+        mut matches: impl FnMut(&'g T) -> bool,
+    ) -> Option<&'g T> {
+        let tag = tag_of(hash);
+        for (group, tags) in self.probe(hash) {
+            let tags = tags.load(Ordering::Acquire);
+            let mut hits = matching(tags, tag);
+            while hits != 0 {
+                let place = (hits.trailing_zeros() / TAG_BITS) as usize;
+                hits &= hits.wrapping_sub(1);
+                let slot = self
+                    .slots
+                    .get(group.wrapping_mul(GROUP).wrapping_add(place))?;
+                let ptr = slot.load(Ordering::Acquire);
+                // SAFETY: A pointer that is not null owned a reference when it
+                // was published, and the RCU read lock, held for `'g`, keeps
+                // the object from being freed.
+                if let Some(found) = unsafe { ptr.as_ref::<'g>() } {
+                    if matches(found) {
+                        return Some(found);
+                    }
+                }
+            }
+            if has_empty(tags) {
+                break;
+            }
+        }
+        None
+    }
+
+    /// Has the CPU fetch the slots that an element with this hash is most likely
+    /// in, while it fetches their tags.
+    #[inline]
+    fn prefetch(&self, hash: u64) {
+        let group = hash as usize & self.group_mask;
+        if let Some(slot) = self.slots.get(group.wrapping_mul(GROUP)) {
+            prefetch(slot);
+        }
+    }
+
     /// Puts a pointer into the first free place. There has to be one.
     fn place(&self, hash: u64, ptr: *mut T) -> Option<Placed> {
+        self.prefetch(hash);
         for (group, tags) in self.probe(hash) {
             let old = tags.load(Ordering::Relaxed);
             for i in 0..GROUP {
@@ -196,11 +252,44 @@ struct Writer<T: Send + Sync + 'static> {
     used: usize,
 }
 
+/// What was found last in an [`RcuTable`], to be tried first: see
+/// [`RcuTable::last`]. Of no use to other tables, which it does no harm.
+///
+/// # Invariants
+///
+/// `generation` is 0, or a table had that generation when `element` was found in
+/// it, read before that.
+pub struct LastFound<T> {
+    generation: Cell<u64>,
+    element: Cell<*const T>,
+}
+
+// SAFETY: The pointer is followed only where it is known to be valid, on any
+// thread, and gives a shared reference.
+unsafe impl<T: Sync> Send for LastFound<T> {}
+
+// SAFETY: Generation 0 is that of no table.
+unsafe impl<T> Zeroable for LastFound<T> {}
+
+/// The next generation of any table.
+static NEXT_GENERATION: AtomicU64 = AtomicU64::new(1);
+
+/// A number that no table has had as its generation; not 0.
+fn new_generation() -> u64 {
+    NEXT_GENERATION.fetch_add(1, Ordering::Relaxed)
+}
+
 /// A hash table of [`RcuArc`]s. See the module documentation.
 ///
 /// The user brings the hash of each element; all 64 bits have to be good.
+///
+/// # Invariants
+///
+/// `generation` is a number that no other table has or had. It is replaced after
+/// an element was made unreachable and before the table's reference to it goes.
 pub struct RcuTable<T: Send + Sync + 'static> {
     buckets: RcuSlot<Buckets<T>>,
+    generation: AtomicU64,
     len: AtomicUsize,
     writer: Pin<KBox<Mutex<Writer<T>>>>,
 }
@@ -217,6 +306,8 @@ impl<T: Send + Sync + 'static> RcuTable<T> {
         };
         Ok(Self {
             buckets: RcuSlot::new(buckets),
+            // INVARIANT: The number is a new one.
+            generation: AtomicU64::new(new_generation()),
             len: AtomicUsize::new(0),
             writer: KBox::pin_init(new_mutex!(writer), GFP_KERNEL)?,
         })
@@ -240,41 +331,60 @@ impl<T: Send + Sync + 'static> RcuTable<T> {
         &self,
         hash: u64,
         rcu: RcuRead<'g>,
-        mut matches: impl FnMut(&'g T) -> bool,
+        matches: impl FnMut(&'g T) -> bool,
     ) -> Option<&'g T> {
         let buckets = self.buckets.get(rcu)?;
-        let tag = tag_of(hash);
-        for (group, tags) in buckets.probe(hash) {
-            let tags = tags.load(Ordering::Acquire);
-            let mut hits = matching(tags, tag);
-            while hits != 0 {
-                let place = (hits.trailing_zeros() / TAG_BITS) as usize;
-                hits &= hits.wrapping_sub(1);
-                let slot = buckets
-                    .slots
-                    .get(group.wrapping_mul(GROUP).wrapping_add(place))?;
-                let ptr = slot.load(Ordering::Acquire);
-                // SAFETY: A pointer that is not null owned a reference when it
-                // was published, and the RCU read lock, held for `'g`, keeps
-                // the object from being freed.
-                if let Some(found) = unsafe { ptr.as_ref::<'g>() } {
-                    if matches(found) {
-                        return Some(found);
-                    }
-                }
-            }
-            if has_empty(tags) {
-                break;
-            }
+        let tags = buckets.tags.get(hash as usize & buckets.group_mask)?;
+        let tags = tags.load(Ordering::Acquire);
+        // Where the element is not there, this is nearly always all.
+        if matching(tags, tag_of(hash)) == 0 && has_empty(tags) {
+            return None;
         }
-        None
+        buckets.find(hash, rcu, matches)
+    }
+
+    /// As [`RcuTable::find`], and notes in `last` what was found.
+    #[inline]
+    pub fn find_and_remember<'g>(
+        &self,
+        last: &LastFound<T>,
+        hash: u64,
+        rcu: RcuRead<'g>,
+        matches: impl FnMut(&'g T) -> bool,
+    ) -> Option<&'g T> {
+        // Before anything else of the table is read.
+        let generation = self.generation.load(Ordering::Acquire);
+        let found = self.find(hash, rcu, matches)?;
+        // INVARIANT: It was found here.
+        last.element.set(found);
+        last.generation.set(generation);
+        Some(found)
+    }
+
+    /// What `last` says was found last in this table; nothing if that may have
+    /// been taken out since.
+    #[inline]
+    pub fn last<'g>(&self, last: &LastFound<T>, _rcu: RcuRead<'g>) -> Option<&'g T> {
+        if last.generation.get() != self.generation.load(Ordering::Acquire) {
+            return None;
+        }
+        // SAFETY: The table still has, for this CPU, the generation that it had
+        // before the element was found. Had the element been unreachable before
+        // that, it would not have been found; so it is taken out later, if at
+        // all, and a new generation follows before its reference goes. As that
+        // one is not visible here, the grace period which then follows has not
+        // ended for this reader, who holds the RCU read lock for `'g`.
+        Some(unsafe { &*last.element.get() })
     }
 
     /// As [`RcuTable::find`], with a reference to the element, so that the
     /// caller may sleep.
     pub fn find_arc(&self, hash: u64, matches: impl FnMut(&T) -> bool) -> Option<RcuArc<T>> {
         let guard = rcu::read_lock();
-        let found = self.find(hash, RcuRead::from(&guard), matches)?;
+        let rcu = RcuRead::from(&guard);
+        // Who asks for a reference mostly knows that the element is there.
+        self.buckets.get(rcu)?.prefetch(hash);
+        let found = self.find(hash, rcu, matches)?;
         // SAFETY: An element comes from `RcuArc::into_raw()`, and the RCU read
         // lock has been held since it was found.
         unsafe { RcuArc::try_from_raw(found) }
@@ -341,13 +451,19 @@ impl<T: Send + Sync + 'static> RcuTable<T> {
         Ok(new)
     }
 
-    /// Takes out the element at this address.
+    /// Takes out the element at this address. As [`Self::take`].
+    pub fn remove(&self, hash: u64, element: &T) -> Option<RcuArc<T>> {
+        self.take(hash, |other| core::ptr::eq(other, element))
+    }
+
+    /// Takes out the first element with this hash that `matches` accepts. Sleeps.
     ///
     /// Readers that found it may go on using it for a grace period, whatever is
     /// done with the reference that comes back.
-    pub fn remove(&self, hash: u64, element: &T) -> Option<RcuArc<T>> {
-        let mut writer = self.writer.lock();
-        let buckets = writer.buckets.clone();
+    pub fn take(&self, hash: u64, mut matches: impl FnMut(&T) -> bool) -> Option<RcuArc<T>> {
+        let writer = &mut *self.writer.lock();
+        let buckets = &writer.buckets;
+        buckets.prefetch(hash);
         let tag = tag_of(hash);
         for (group, tags) in buckets.probe(hash) {
             let old = tags.load(Ordering::Relaxed);
@@ -359,7 +475,9 @@ impl<T: Send + Sync + 'static> RcuTable<T> {
                     .slots
                     .get(group.wrapping_mul(GROUP).wrapping_add(i))?;
                 let ptr = slot.load(Ordering::Relaxed);
-                if !core::ptr::eq(ptr, element) {
+                // SAFETY: A slot whose tag is not free owns a reference, which
+                // only a writer takes out, and the mutex excludes others.
+                if !matches(unsafe { &*ptr }) {
                     continue;
                 }
                 // A group with an empty place ends every lookup that reaches
@@ -375,6 +493,9 @@ impl<T: Send + Sync + 'static> RcuTable<T> {
                     writer.used = writer.used.saturating_sub(1);
                 }
                 self.len.store(writer.len, Ordering::Relaxed);
+                // INVARIANT: The element is unreachable; its reference goes
+                // later.
+                self.generation.store(new_generation(), Ordering::Release);
                 // SAFETY: The slot owned the reference and no longer does.
                 return Some(unsafe { RcuArc::from_raw(ptr) });
             }
@@ -388,11 +509,13 @@ impl<T: Send + Sync + 'static> RcuTable<T> {
     /// Takes everything out and hands each element to `f`, which must not use
     /// this table.
     pub fn drain(&self, mut f: impl FnMut(RcuArc<T>)) {
-        let mut writer = self.writer.lock();
-        let buckets = writer.buckets.clone();
+        let writer = &mut *self.writer.lock();
+        let buckets = &writer.buckets;
         for tags in &buckets.tags {
             tags.store(0, Ordering::Release);
         }
+        // INVARIANT: Without tags nothing is found; the references go later.
+        self.generation.store(new_generation(), Ordering::Release);
         writer.len = 0;
         writer.used = 0;
         self.len.store(0, Ordering::Relaxed);
@@ -419,13 +542,15 @@ impl<T: Send + Sync + 'static> RcuTable<T> {
         mut f: impl FnMut(&'g T) -> bool,
     ) -> Option<usize> {
         let buckets = self.buckets.get(rcu)?;
-        for (place, slot) in buckets.slots.iter().enumerate().skip(start) {
+        let mut place = start;
+        for slot in buckets.slots.get(start..)? {
             // SAFETY: As in `find()`.
             if let Some(element) = unsafe { slot.load(Ordering::Acquire).as_ref::<'g>() } {
                 if !f(element) {
                     return Some(place);
                 }
             }
+            place = place.wrapping_add(1);
         }
         None
     }

@@ -21,7 +21,7 @@ use crate::bindings;
 /// # Invariants
 ///
 /// For `'g`, bottom halves are disabled on this CPU, the RCU read lock is held,
-/// and `cpu` is the number of this CPU.
+/// this is no hard interrupt, and `cpu` is the number of this CPU.
 #[derive(Clone, Copy)]
 pub struct BhRcu<'g> {
     cpu: u32,
@@ -34,8 +34,8 @@ impl<'g> BhRcu<'g> {
     ///
     /// # Safety
     ///
-    /// For `'g`, bottom halves must be disabled and the RCU read lock must be
-    /// held.
+    /// For `'g`, bottom halves must be disabled, the RCU read lock must be held,
+    /// and the caller must not be a hard interrupt's handler.
     #[inline]
     pub unsafe fn assume_held() -> Self {
         // INVARIANT: By the function's safety requirements; with bottom halves

@@ -74,13 +74,124 @@ impl<'g> From<&'g rcu::Guard> for RcuRead<'g> {
     }
 }
 
-/// What an [`RcuArc`] points at.
+/// A counted object on the heap that can wait for a grace period: what an
+/// [`RcuArc`] points at, or an [`RcuRef`](super::rcu_cell::RcuRef).
 #[repr(C)]
-struct Inner<T> {
+pub(super) struct Inner<T> {
     refcount: AtomicUsize,
     rcu: UnsafeCell<MaybeUninit<bindings::callback_head>>,
-    data: T,
+    pub(super) data: T,
 }
+
+impl<T> Inner<T> {
+    fn init<E>(data: impl Init<T, E>) -> impl Init<Self, E> {
+        init!(Self {
+            refcount: AtomicUsize::new(1),
+            rcu: UnsafeCell::new(MaybeUninit::uninit()),
+            data <- data,
+        }? E)
+    }
+
+    /// Moves `data` to the heap, with a count of one.
+    pub(super) fn new(data: T, flags: Flags) -> Result<NonNull<Self>, AllocError> {
+        let inner = Self {
+            refcount: AtomicUsize::new(1),
+            rcu: UnsafeCell::new(MaybeUninit::uninit()),
+            data,
+        };
+        Ok(Self::from_box(KBox::new(inner, flags)?))
+    }
+
+    /// The object counts as living from here until [`Self::free`].
+    fn from_box(inner: KBox<Self>) -> NonNull<Self> {
+        LIVE.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: A box's pointer is not null.
+        unsafe { NonNull::new_unchecked(KBox::into_raw(inner)) }
+    }
+
+    /// Raises the count.
+    ///
+    /// # Safety
+    ///
+    /// The object is alive.
+    #[inline]
+    pub(super) unsafe fn get(this: NonNull<Self>) {
+        // SAFETY: By the function's safety requirement.
+        let refcount = unsafe { &(*this.as_ptr()).refcount };
+        // A count of `usize` cannot overflow: each reference takes memory.
+        refcount.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Lowers the count. Whether that was the last reference, whose owner then
+    /// has the object to itself, but for readers under RCU.
+    ///
+    /// # Safety
+    ///
+    /// The caller gives a reference away.
+    #[inline]
+    pub(super) unsafe fn put(this: NonNull<Self>) -> bool {
+        // SAFETY: By the function's safety requirement the object is alive.
+        let refcount = unsafe { &(*this.as_ptr()).refcount };
+        if refcount.fetch_sub(1, Ordering::Release) != 1 {
+            return false;
+        }
+        fence(Ordering::Acquire);
+        true
+    }
+
+    /// Has `f` called with the object's head after a grace period.
+    ///
+    /// # Safety
+    ///
+    /// The object stays alive until then, and this is called once for it.
+    #[inline]
+    pub(super) unsafe fn call_rcu(
+        this: NonNull<Self>,
+        f: unsafe extern "C" fn(*mut bindings::callback_head),
+    ) {
+        // SAFETY: By the function's safety requirements; the head is used only
+        // here.
+        unsafe {
+            bindings::call_rcu(
+                (*this.as_ptr()).rcu.get().cast::<bindings::callback_head>(),
+                Some(f),
+            )
+        };
+    }
+
+    /// The object that this head is of.
+    ///
+    /// # Safety
+    ///
+    /// `head` is what [`Self::call_rcu`] handed to its function.
+    pub(super) unsafe fn of_head(head: *mut bindings::callback_head) -> NonNull<Self> {
+        // SAFETY: `head` is the `rcu` field of an `Inner`, and the pointer to
+        // that is not null.
+        unsafe {
+            NonNull::new_unchecked(kernel::container_of!(
+                head.cast::<UnsafeCell<MaybeUninit<bindings::callback_head>>>(),
+                Self,
+                rcu
+            ))
+        }
+    }
+
+    /// Drops the object and frees its memory.
+    ///
+    /// # Safety
+    ///
+    /// The last reference has gone, and readers that may have seen the object
+    /// are done.
+    pub(super) unsafe fn free(this: NonNull<Self>) {
+        // SAFETY: It came from a `KBox`, and nothing refers to it any more.
+        drop(unsafe { KBox::from_raw(this.as_ptr()) });
+        LIVE.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// How many bytes an [`RcuArc`]'s allocation has before the object, for what is
+/// laid out by cache lines. Objects of a larger alignment begin later.
+pub const RCU_ARC_HEAD: usize = core::mem::offset_of!(Inner<u64>, data);
 
 /// A reference-counted pointer whose object lives on for a grace period.
 ///
@@ -110,15 +221,8 @@ unsafe impl<T: Send + Sync + 'static> Sync for RcuArc<T> {}
 impl<T: Send + Sync + 'static> RcuArc<T> {
     /// Moves `data` to the heap, with one reference.
     pub fn new(data: T, flags: Flags) -> Result<Self, AllocError> {
-        let inner = KBox::new(
-            Inner {
-                refcount: AtomicUsize::new(1),
-                rcu: UnsafeCell::new(MaybeUninit::uninit()),
-                data,
-            },
-            flags,
-        )?;
-        Ok(Self::from_box(inner))
+        // INVARIANT: The count of one is this reference.
+        Ok(Self::from_inner(Inner::new(data, flags)?))
     }
 
     /// Makes `data` where it is to be on the heap, with one reference: for what
@@ -127,24 +231,9 @@ impl<T: Send + Sync + 'static> RcuArc<T> {
     where
         Error: From<E>,
     {
-        let inner = KBox::init(
-            init!(Inner {
-                refcount: AtomicUsize::new(1),
-                rcu: UnsafeCell::new(MaybeUninit::uninit()),
-                data <- data,
-            }? E),
-            flags,
-        )?;
-        Ok(Self::from_box(inner))
-    }
-
-    /// The one reference to a new object, which is counted as living from here
-    /// until [`Self::reclaim`].
-    fn from_box(inner: KBox<Inner<T>>) -> Self {
-        LIVE.fetch_add(1, Ordering::Relaxed);
+        let inner = KBox::init(Inner::init(data), flags)?;
         // INVARIANT: The count of one is this reference.
-        // SAFETY: A box's pointer is not null.
-        Self::from_inner(unsafe { NonNull::new_unchecked(KBox::into_raw(inner)) })
+        Ok(Self::from_inner(Inner::from_box(inner)))
     }
 
     #[inline]
@@ -242,22 +331,12 @@ impl<T: Send + Sync + 'static> RcuArc<T> {
     ///
     /// # Safety
     ///
-    /// Only for `call_rcu()`, with the `rcu` field of an object whose last
-    /// reference has gone.
+    /// Only for `call_rcu()`, with the head of an object whose last reference
+    /// has gone.
     unsafe extern "C" fn reclaim(head: *mut bindings::callback_head) {
-        // SAFETY: `head` is the `rcu` field of an `Inner` whose last reference
-        // has gone, see `drop()`.
-        let inner = unsafe {
-            kernel::container_of!(
-                head.cast::<UnsafeCell<MaybeUninit<bindings::callback_head>>>(),
-                Inner<T>,
-                rcu
-            )
-        };
-        // SAFETY: It came from a `KBox`, nothing refers to it any more, and all
-        // readers that may have seen it are done.
-        drop(unsafe { KBox::from_raw(inner) });
-        LIVE.fetch_sub(1, Ordering::Release);
+        // SAFETY: By the function's safety requirement, see `drop()`; all
+        // readers that may have seen the object are done.
+        unsafe { Inner::free(Inner::<T>::of_head(head)) };
     }
 }
 
@@ -275,9 +354,7 @@ impl<T: Send + Sync + 'static> Clone for RcuArc<T> {
     #[inline]
     fn clone(&self) -> Self {
         // SAFETY: By the type invariants the object is alive.
-        let refcount = unsafe { &(*self.ptr.as_ptr()).refcount };
-        // A count of `usize` cannot overflow: each reference takes memory.
-        refcount.fetch_add(1, Ordering::Relaxed);
+        unsafe { Inner::get(self.ptr) };
         // INVARIANT: The count was raised for this reference.
         Self::from_inner(self.ptr)
     }
@@ -286,20 +363,12 @@ impl<T: Send + Sync + 'static> Clone for RcuArc<T> {
 impl<T: Send + Sync + 'static> Drop for RcuArc<T> {
     #[inline]
     fn drop(&mut self) {
-        let inner = self.ptr.as_ptr();
-        // SAFETY: By the type invariants the object is alive.
-        if unsafe { &(*inner).refcount }.fetch_sub(1, Ordering::Release) != 1 {
-            return;
+        // SAFETY: The reference is not used any more.
+        if unsafe { Inner::put(self.ptr) } {
+            // SAFETY: The last reference has gone, so this is called once, and
+            // the memory stays until `reclaim()` frees it.
+            unsafe { Inner::call_rcu(self.ptr, Self::reclaim) };
         }
-        fence(Ordering::Acquire);
-        // SAFETY: The last reference has gone, so the head is used only here,
-        // and the memory stays until `reclaim()` frees it.
-        unsafe {
-            bindings::call_rcu(
-                (*inner).rcu.get().cast::<bindings::callback_head>(),
-                Some(Self::reclaim),
-            )
-        };
     }
 }
 
@@ -402,6 +471,7 @@ impl<T: Send + Sync + 'static> Drop for RcuSlot<T> {
 }
 
 /// How many objects of [`RcuArc`]s there are that have not been freed yet.
+/// Those of [`super::rcu_cell`] are counted as well.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 
 /// Waits, when it is dropped, until every [`RcuArc`]'s object is freed.

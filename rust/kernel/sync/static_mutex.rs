@@ -4,11 +4,6 @@
 //!
 //! C: `DEFINE_MUTEX()`. C header: [`include/linux/mutex.h`](srctree/include/linux/mutex.h)
 
-use core::sync::atomic::{
-    AtomicU8,
-    Ordering, //
-};
-
 use kernel::{
     str::CStrExt,
     sync::LockClassKey,
@@ -18,20 +13,17 @@ use kernel::{
     },
 };
 
+use super::lazy_init::LazyInit;
 use crate::bindings;
-
-const UNINIT: u8 = 0;
-const INITIALISING: u8 = 1;
-const READY: u8 = 2;
 
 /// A mutex that protects what its user says it does.
 ///
 /// # Invariants
 ///
-/// `inner` is initialised if `state` is [`READY`].
+/// `inner` is initialised if `state` says so.
 pub struct StaticMutex {
     inner: Opaque<bindings::mutex>,
-    state: AtomicU8,
+    state: LazyInit,
     name: &'static kernel::str::CStr,
     key: core::pin::Pin<&'static LockClassKey>,
 }
@@ -47,7 +39,7 @@ impl StaticMutex {
     ) -> Self {
         Self {
             inner: Opaque::uninit(),
-            state: AtomicU8::new(UNINIT),
+            state: LazyInit::new(),
             name,
             key,
         }
@@ -55,42 +47,20 @@ impl StaticMutex {
 
     /// Takes the lock. Sleeps.
     pub fn lock(&'static self) -> StaticMutexGuard {
-        if self.state.load(Ordering::Acquire) != READY {
-            self.init();
+        let init = || {
+            // SAFETY: Only one thread gets here, and the name and the key are
+            // static.
+            unsafe {
+                bindings::__mutex_init(self.inner.get(), self.name.as_char_ptr(), self.key.as_ptr())
+            };
+        };
+        while !self.state.ensure(init) {
+            core::hint::spin_loop();
         }
-        // SAFETY: By the type invariants the mutex is initialised.
+        // SAFETY: The mutex is initialised, as `state` says.
         unsafe { bindings::mutex_lock(self.inner.get()) };
         // INVARIANT: The lock was just taken.
         StaticMutexGuard(self, NotThreadSafe)
-    }
-
-    #[cold]
-    fn init(&'static self) {
-        match self.state.compare_exchange(
-            UNINIT,
-            INITIALISING,
-            Ordering::Acquire,
-            Ordering::Acquire,
-        ) {
-            Ok(_) => {
-                // SAFETY: Only the thread that changed the state gets here, and
-                // the name and the key are static.
-                unsafe {
-                    bindings::__mutex_init(
-                        self.inner.get(),
-                        self.name.as_char_ptr(),
-                        self.key.as_ptr(),
-                    )
-                };
-                // INVARIANT: Initialised above.
-                self.state.store(READY, Ordering::Release);
-            }
-            Err(_) => {
-                while self.state.load(Ordering::Acquire) != READY {
-                    core::hint::spin_loop();
-                }
-            }
-        }
     }
 }
 
