@@ -12,7 +12,7 @@ mod tests {
 
     use kernel_ext::sync::{
         bh::BhGuard,
-        rcu::RcuArc, //
+        rcu_cell::RcuBox, //
     };
 
     use crate::{
@@ -25,9 +25,9 @@ mod tests {
         flow_table::FlowTable, //
     };
 
-    fn no_actions() -> Result<RcuArc<SwFlowActions>> {
+    fn no_actions() -> Result<RcuBox<SwFlowActions>> {
         let actions = SwFlowActions::new(0, KVec::new());
-        Ok(RcuArc::new(actions, GFP_KERNEL)?)
+        Ok(RcuBox::new(actions, GFP_KERNEL)?)
     }
 
     /// A key that differs with `i` in its addresses and with `port` in its port.
@@ -132,8 +132,7 @@ mod tests {
         assert_eq!(wrong(Some), 0);
 
         for i in (0..N).step_by(2) {
-            let flow = table.lookup_id(&lock, &ufid(i)?).ok_or(ENOENT)?;
-            table.remove(&lock, &flow);
+            table.take_id(&lock, &ufid(i)?).ok_or(ENOENT)?;
         }
         assert_eq!(table.count(), N / 2);
         assert_eq!(wrong(|i| (i % 2 == 1).then_some(i)), 0);
@@ -176,10 +175,32 @@ mod tests {
 
         // Every mask goes with its last flow.
         for i in 0..MASKS {
-            let flow = table.lookup_id(&lock, &ufid(i)?).ok_or(ENOENT)?;
-            table.remove(&lock, &flow);
+            table.take_id(&lock, &ufid(i)?).ok_or(ENOENT)?;
         }
         assert_eq!(num_masks(&table), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn a_train_of_packets_ends_with_its_flow() -> Result {
+        let table = FlowTable::new()?;
+        let lock = ovs_lock();
+        for i in 0..2 {
+            table.insert(&lock, &key(i, 0), &mask(32), ufid(i)?, no_actions()?)?;
+        }
+        for _ in 0..3 {
+            assert_eq!(finds(&table, &key(0, 1)), Some(0));
+        }
+        assert_eq!(finds(&table, &key(1, 1)), Some(1));
+        assert_eq!(finds(&table, &key(0, 2)), Some(0));
+        table.take_id(&lock, &ufid(0)?).ok_or(ENOENT)?;
+        assert_eq!(finds(&table, &key(0, 2)), None);
+        // The same match, another flow.
+        table.insert(&lock, &key(0, 0), &mask(32), ufid(9)?, no_actions()?)?;
+        assert_eq!(finds(&table, &key(0, 2)), Some(9));
+        assert_eq!(finds(&table, &key(0, 2)), Some(9));
+        table.flush(&lock);
+        assert_eq!(finds(&table, &key(0, 2)), None);
         Ok(())
     }
 
@@ -212,15 +233,15 @@ mod tests {
         let flow = table.insert(&lock, &key(1, 0), &mask(32), ufid(1)?, no_actions()?)?;
         let guard = BhGuard::new();
         for _ in 0..10 {
-            flow.stats.update(guard.proof(), 100, 0x0200u16.to_be());
+            flow.stats().update(guard.proof(), 100, 0x0200u16.to_be());
         }
         drop(guard);
-        let sum = flow.stats.get();
+        let sum = flow.stats().get();
         assert_eq!((sum.packets, sum.bytes), (10, 1000));
         assert_eq!(sum.tcp_flags, 0x0200u16.to_be());
         assert!(sum.used != 0);
-        flow.stats.clear();
-        let sum = flow.stats.get();
+        flow.stats().clear();
+        let sum = flow.stats().get();
         assert_eq!(
             (sum.packets, sum.bytes, sum.used, sum.tcp_flags),
             (0, 0, 0, 0)

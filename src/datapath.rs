@@ -265,14 +265,13 @@ pub(crate) fn ovs_dp_process_packet<'g>(
             let tag = if skb.vlan_tag_present() { VLAN_HLEN } else { 0 };
             let len = skb.len().wrapping_add(tag);
             let tcp_flags = u16::from_ne_bytes(key.tcp_flags.to_bytes());
-            flow.stats.update(ctx, len as u64, tcp_flags);
-            if let Some(actions) = flow.actions(ctx.rcu()) {
-                if actions.needs_hash {
-                    skb.hash();
-                }
-                if let Err(e) = ovs_execute_actions(exec, dp, in_port, skb, actions, key) {
-                    execution_error(dp, ctx, e);
-                }
+            flow.stats().update(ctx, len as u64, tcp_flags);
+            let actions = flow.actions(ctx.rcu());
+            if actions.needs_hash {
+                skb.hash();
+            }
+            if let Err(e) = ovs_execute_actions(exec, dp, in_port, skb, actions, key) {
+                execution_error(dp, ctx, e);
             }
             &stats.n_hit
         }

@@ -8,19 +8,35 @@ pub(crate) mod key;
 pub(crate) mod stats;
 pub(crate) mod tunnel;
 
+use core::mem::offset_of;
+
 use kernel::prelude::*;
 
 use kernel_ext::{
-    mem::zeroed_box,
-    sync::rcu::{
-        RcuArc,
-        RcuRead,
-        RcuSlot, //
+    mem::{
+        prefetch,
+        zeroed_box, //
+    },
+    sync::{
+        rcu::{
+            RcuArc,
+            RcuRead,
+            RCU_ARC_HEAD, //
+        },
+        rcu_cell::{
+            RcuBox,
+            RcuCell,
+            RcuRef, //
+        },
     },
 };
 
 use self::{
-    stats::FlowStats,
+    stats::{
+        FlowStats,
+        SharedStats,
+        StatsBlock, //
+    },
     tunnel::{
         KeyRef,
         MatchKey, //
@@ -107,37 +123,50 @@ impl PartialEq for SwFlowId {
 
 /// How many masked words a flow holds beside its other hot data. Flows of
 /// common masks have no more.
-const INLINE_WORDS: usize = 8;
+pub(crate) const INLINE_WORDS: usize = 7;
 
 /// A flow of the table.
 ///
 /// The masked key is kept as the words that the mask uses, in the mask's order:
 /// that is all a lookup compares, and with the mask it gives back the whole key.
 ///
+/// The fields are in the order of the cache lines that they are to be in: what
+/// commands look at, with the head of the [`RcuArc`]; what a lookup compares;
+/// what else packets on all CPUs read; and what the one CPU writes that counts
+/// in the flow itself. All in all that is 256 bytes, which is what there are
+/// slabs for.
+///
 /// C: `struct sw_flow`.
 #[repr(C)]
 pub(crate) struct SwFlow {
-    words: [u64; INLINE_WORDS],
-    more_words: KVec<u64>,
-    actions: RcuSlot<SwFlowActions>,
-    /// What is counted.
-    pub(crate) stats: FlowStats,
-    mask: RcuArc<FlowMask>,
     id: SwFlowId,
-    hash: u64,
+    /// The hash of the identifier.
+    id_hash: u64,
+    more_words: Option<KBox<KVec<u64>>>,
+    mask: RcuArc<FlowMask>,
+    words: [u64; INLINE_WORDS],
+    actions: RcuCell<SwFlowActions>,
+    stats: SharedStats,
     /// Its part in offloading.
     pub(crate) offload: FlowOffload,
+    own_stats: StatsBlock,
 }
 
+const _: () = assert!((RCU_ARC_HEAD + offset_of!(SwFlow, mask)) % 64 == 0);
+const _: () = assert!(
+    (RCU_ARC_HEAD + offset_of!(SwFlow, own_stats)) / 64
+        > (RCU_ARC_HEAD + offset_of!(SwFlow, stats)) / 64
+);
+
 impl SwFlow {
-    /// A flow for `mask` that matches what `key` gives under it, which has this
-    /// hash.
+    /// A flow for `mask` that matches what `key` gives under it, and whose
+    /// identifier has this hash.
     pub(crate) fn new(
         mask: RcuArc<FlowMask>,
         key: KeyRef<'_>,
         id: SwFlowId,
-        actions: RcuArc<SwFlowActions>,
-        hash: u64,
+        id_hash: u64,
+        actions: RcuBox<SwFlowActions>,
     ) -> Result<RcuArc<Self>> {
         let mut words = [0; INLINE_WORDS];
         let mut more_words = KVec::new();
@@ -148,40 +177,62 @@ impl SwFlow {
                 None => more_words.push(word, GFP_KERNEL)?,
             }
         }
+        let more_words = if more_words.is_empty() {
+            None
+        } else {
+            Some(KBox::new(more_words, GFP_KERNEL)?)
+        };
         Ok(RcuArc::new(
             Self {
-                words,
-                more_words,
-                actions: RcuSlot::new(actions),
-                stats: FlowStats::new(),
-                mask,
                 id,
-                hash,
+                id_hash,
+                more_words,
+                words,
+                mask,
+                actions: RcuCell::new(actions),
+                stats: SharedStats::new(),
                 offload: FlowOffload::new(),
+                own_stats: StatsBlock::new(),
             },
             GFP_KERNEL,
         )?)
     }
 
-    /// The words that the mask uses, masked, in the mask's order. There may be
-    /// more of them than the mask has; those are zero.
+    /// The words that the mask uses, masked, in the mask's order: as many as are
+    /// beside the other hot data, those above what the mask has being zero, and
+    /// the rest.
     #[inline]
-    pub(crate) fn masked_words(&self) -> impl Iterator<Item = &u64> {
-        Iterator::chain(self.words.iter(), self.more_words.iter())
+    pub(crate) fn masked_words(&self) -> (&[u64; INLINE_WORDS], &[u64]) {
+        let more = self.more_words.as_ref().map_or(&[][..], |more| more);
+        (&self.words, more)
     }
 
-    /// The hash of the masked key.
+    /// Has the CPU fetch what a command is about to need of the flow.
     #[inline]
-    pub(crate) fn hash(&self) -> u64 {
-        self.hash
+    pub(crate) fn prefetch(&self) {
+        prefetch(&self.mask);
+        prefetch(&self.actions);
+    }
+
+    /// What is counted.
+    #[inline]
+    pub(crate) fn stats(&self) -> FlowStats<'_> {
+        FlowStats::new(&self.stats, &self.own_stats)
+    }
+
+    /// The hash of the identifier.
+    #[inline]
+    pub(crate) fn id_hash(&self) -> u64 {
+        self.id_hash
     }
 
     /// The masked key.
     pub(crate) fn key(&self) -> MatchKey {
-        self.mask.expand(self.masked_words())
+        self.mask.expand(self)
     }
 
     /// The mask.
+    #[inline]
     pub(crate) fn mask(&self) -> &RcuArc<FlowMask> {
         &self.mask
     }
@@ -193,17 +244,17 @@ impl SwFlow {
 
     /// What is done with its packets.
     #[inline]
-    pub(crate) fn actions<'g>(&self, rcu: RcuRead<'g>) -> Option<&'g SwFlowActions> {
+    pub(crate) fn actions<'g>(&'g self, rcu: RcuRead<'g>) -> &'g SwFlowActions {
         self.actions.get(rcu)
     }
 
     /// What is done with its packets, with a reference of its own.
-    pub(crate) fn load_actions(&self) -> Option<RcuArc<SwFlowActions>> {
+    pub(crate) fn load_actions(&self) -> RcuRef<SwFlowActions> {
         self.actions.load()
     }
 
     /// Replaces what is done with its packets.
-    pub(crate) fn set_actions(&self, actions: RcuArc<SwFlowActions>) {
-        self.actions.replace(Some(actions));
+    pub(crate) fn set_actions(&self, actions: RcuBox<SwFlowActions>) {
+        self.actions.replace(actions);
     }
 }

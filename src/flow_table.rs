@@ -7,7 +7,8 @@
 //! that has no matching flow it mostly reads one word more, of tags. Which mask a
 //! packet matched last is remembered under a hash of just those key bits that
 //! some mask looks at: packets that differ only in what nobody matches on share
-//! an entry.
+//! an entry. Before all that, the flow that the last packet on this CPU matched
+//! is tried: packets come in trains.
 //!
 //! Lookups need the RCU read lock; all changes need `ovs_mutex`.
 
@@ -25,7 +26,11 @@ use kernel::{
 };
 
 use kernel_ext::{
-    rcu_table::RcuTable,
+    percpu::PerCpu,
+    rcu_table::{
+        LastFound,
+        RcuTable, //
+    },
     rcu_vec::RcuVec,
     sync::{
         bh::BhRcu,
@@ -34,6 +39,7 @@ use kernel_ext::{
             RcuRead,
             RcuSlot, //
         },
+        rcu_cell::RcuBox, //
     },
 };
 
@@ -68,13 +74,18 @@ const MC_DEFAULT_HASH_ENTRIES: u32 = 256;
 /// Up to so many masks are tried without asking the cache.
 const FEW_MASKS: usize = 2;
 
+/// How many trains of packets a CPU tells apart: packets of one flow that come
+/// behind each other, but for those of other ports, or of other rounds through
+/// the table. A power of two, and as many as a cache line holds.
+const TRAINS: usize = 4;
+
 /// What a lookup found and what it took.
 pub(crate) struct Lookup<'g> {
     /// The flow, if any matches.
     pub(crate) flow: Option<&'g SwFlow>,
     /// How many masks were tried.
     pub(crate) n_mask_hit: u32,
-    /// 1 if the mask cache knew the mask.
+    /// 1 if the mask was known beforehand: from the last packet or the cache.
     pub(crate) n_cache_hit: u32,
 }
 
@@ -93,6 +104,8 @@ pub(crate) struct FlowTable {
     /// Masks that no flow has any more.
     unused_masks: AtomicUsize,
     seeds: HashSeeds,
+    /// The flows that each CPU's last packets matched.
+    last: PerCpu<[LastFound<SwFlow>; TRAINS]>,
 }
 
 impl FlowTable {
@@ -111,6 +124,7 @@ impl FlowTable {
             ids: RcuTable::new(1024)?,
             unused_masks: AtomicUsize::new(0),
             seeds: HashSeeds::new(),
+            last: PerCpu::new(GFP_KERNEL)?,
         })
     }
 
@@ -146,11 +160,29 @@ impl FlowTable {
     /// C: `ovs_flow_tbl_lookup_stats()`.
     #[inline]
     pub(crate) fn lookup<'g>(&self, ctx: BhRcu<'g>, key: KeyRef<'_>) -> Lookup<'g> {
+        let train = self.train(ctx, key);
+        if let Some(flow) = train.and_then(|train| self.flows.last(train, ctx.rcu())) {
+            if flow.mask().matches(key, flow) {
+                return Lookup {
+                    flow: Some(flow),
+                    n_mask_hit: 1,
+                    n_cache_hit: 1,
+                };
+            }
+        }
         let masks = self.masks.get(ctx.rcu());
         if masks.len() <= FEW_MASKS {
-            return self.lookup_all(ctx.rcu(), masks, key).0;
+            return self.lookup_all(ctx, masks, key).0;
         }
         self.lookup_cached(ctx, masks, key)
+    }
+
+    /// What the last packet of the train matched that this one may be of. There
+    /// always is one.
+    #[inline]
+    fn train<'a>(&'a self, ctx: BhRcu<'a>, key: KeyRef<'_>) -> Option<&'a LastFound<SwFlow>> {
+        let place = key.recirc_id.wrapping_add(key.in_port.into());
+        self.last.this(ctx).get(place as usize % TRAINS)
     }
 
     #[inline(never)]
@@ -162,11 +194,11 @@ impl FlowTable {
     ) -> Lookup<'g> {
         let (Some(cache), Some(union)) = (self.cache.get(ctx.rcu()), self.union.get(ctx.rcu()))
         else {
-            return self.lookup_all(ctx.rcu(), masks, key).0;
+            return self.lookup_all(ctx, masks, key).0;
         };
         let hash = union.hash(&self.seeds, key);
         if let Some(mask) = cache.get(hash).and_then(|i| masks.get(i)) {
-            let flow = self.masked_flow_lookup(ctx.rcu(), mask, key);
+            let flow = self.masked_flow_lookup(ctx, mask, key);
             if flow.is_some() {
                 return Lookup {
                     flow,
@@ -175,7 +207,7 @@ impl FlowTable {
                 };
             }
         }
-        let (found, place) = self.lookup_all(ctx.rcu(), masks, key);
+        let (found, place) = self.lookup_all(ctx, masks, key);
         if found.flow.is_some() {
             cache.set(hash, place);
         }
@@ -186,14 +218,14 @@ impl FlowTable {
     #[inline]
     fn lookup_all<'g>(
         &self,
-        rcu: RcuRead<'g>,
+        ctx: BhRcu<'g>,
         masks: &'g [MaskEntry],
         key: KeyRef<'_>,
     ) -> (Lookup<'g>, usize) {
         let mut tried = 0usize;
         let flow = masks.iter().find_map(|mask| {
             tried = tried.wrapping_add(1);
-            self.masked_flow_lookup(rcu, mask, key)
+            self.masked_flow_lookup(ctx, mask, key)
         });
         let found = Lookup {
             flow,
@@ -209,13 +241,16 @@ impl FlowTable {
     #[inline]
     fn masked_flow_lookup<'g>(
         &self,
-        rcu: RcuRead<'g>,
+        ctx: BhRcu<'g>,
         mask: &MaskEntry,
         key: KeyRef<'_>,
     ) -> Option<&'g SwFlow> {
-        self.flows.find(mask.hash(&self.seeds, key), rcu, |flow| {
-            mask.matches(key, flow)
-        })
+        self.flows.find_and_remember(
+            self.train(ctx, key)?,
+            mask.hash(&self.seeds, key),
+            ctx.rcu(),
+            |flow| mask.matches(key, flow),
+        )
     }
 
     /// The flow that this key matches, for a command.
@@ -236,8 +271,10 @@ impl FlowTable {
     ///
     /// C: `ovs_flow_tbl_lookup_ufid()` and `ovs_flow_tbl_lookup_exact()`.
     pub(crate) fn lookup_id(&self, _lock: &OvsGuard, id: &SwFlowId) -> Option<RcuArc<SwFlow>> {
-        self.ids
-            .find_arc(id_hash(&self.seeds, id), |flow| flow.id() == id)
+        self.ids.find_arc(id_hash(&self.seeds, id), |flow| {
+            flow.prefetch();
+            flow.id() == id
+        })
     }
 
     /// The flow that userspace names by this unmasked key.
@@ -259,20 +296,19 @@ impl FlowTable {
         key: &MatchKey,
         mask: &MatchKey,
         id: SwFlowId,
-        actions: RcuArc<SwFlowActions>,
+        actions: RcuBox<SwFlowActions>,
     ) -> Result<RcuArc<SwFlow>> {
         let (mask, new_mask) = self.find_or_make_mask(mask)?;
         let key = key.as_ref();
         let hash = mask.hash(&self.seeds, key);
-        let flow = SwFlow::new(mask.clone(), key, id, actions, hash)?;
-        let id_hash_of = |f: &SwFlow| id_hash(&self.seeds, f.id());
+        let id_hash = id_hash(&self.seeds, &id);
+        let flow = SwFlow::new(mask.clone(), key, id, id_hash, actions)?;
 
         // The new flow becomes visible to packets last.
-        self.ids
-            .insert(id_hash_of(&flow), flow.clone(), id_hash_of)?;
+        self.ids.insert(id_hash, flow.clone(), SwFlow::id_hash)?;
         let inserted = self
             .flows
-            .insert(hash, flow.clone(), SwFlow::hash)
+            .insert(hash, flow.clone(), |f| f.mask().hash_of(&self.seeds, f))
             .and_then(|()| {
                 if new_mask {
                     self.publish_mask(&mask)
@@ -281,7 +317,7 @@ impl FlowTable {
                 }
             });
         if let Err(e) = inserted {
-            self.ids.remove(id_hash_of(&flow), &flow);
+            self.ids.remove(id_hash, &flow);
             self.flows.remove(hash, &flow);
             return Err(e);
         }
@@ -293,12 +329,31 @@ impl FlowTable {
         Ok(flow)
     }
 
-    /// Takes a flow out.
+    /// Takes the flow out that userspace names by this identifier.
     ///
-    /// C: `ovs_flow_tbl_remove()`.
-    pub(crate) fn remove(&self, _lock: &OvsGuard, flow: &SwFlow) {
-        self.flows.remove(flow.hash(), flow);
-        self.ids.remove(id_hash(&self.seeds, flow.id()), flow);
+    /// C: `ovs_flow_tbl_remove()` of what was found.
+    pub(crate) fn take_id(&self, _lock: &OvsGuard, id: &SwFlowId) -> Option<RcuArc<SwFlow>> {
+        let flow = self.ids.take(id_hash(&self.seeds, id), |flow| {
+            flow.prefetch();
+            flow.id() == id
+        })?;
+        self.hide(&flow);
+        Some(flow)
+    }
+
+    /// Takes the flow out that userspace names by this unmasked key.
+    pub(crate) fn take_exact(&self, _lock: &OvsGuard, key: &MatchKey) -> Option<RcuArc<SwFlow>> {
+        let flow = self.ids.take(self.seeds.hash(key.words()), |flow| {
+            flow.id().as_key().is_some_and(|k| k == key)
+        })?;
+        self.hide(&flow);
+        Some(flow)
+    }
+
+    /// Takes a flow that has lost its name away from packets, too.
+    fn hide(&self, flow: &SwFlow) {
+        self.flows
+            .remove(flow.mask().hash_of(&self.seeds, flow), flow);
         if flow.mask().remove_flow() {
             self.unused_masks.fetch_add(1, Ordering::Relaxed);
             self.drop_unused_masks();

@@ -94,7 +94,7 @@ pub(crate) fn flow_changed(_lock: &OvsGuard, dp: &RcuArc<Datapath>, flow: &RcuAr
     sync_flow(dp, flow);
 }
 
-/// A flow is about to be taken out of the table.
+/// A flow has been taken out of the table.
 pub(crate) fn flow_removed(_lock: &OvsGuard, flow: &SwFlow) {
     flow.offload.set_dead();
     if let Some(cookie) = flow.offload.cookie() {
@@ -150,7 +150,7 @@ pub(crate) fn rules_gone(gone: &[(usize, HwDelta)]) {
 
 /// What a flow has counted, in software and in hardware.
 pub(crate) fn total_stats(flow: &SwFlow) -> FlowStatsSum {
-    let mut sum = flow.stats.get();
+    let mut sum = flow.stats().get();
     let hw = flow.offload.counts();
 
     if hw.packets != 0 {
@@ -165,6 +165,6 @@ pub(crate) fn total_stats(flow: &SwFlow) -> FlowStatsSum {
 
 /// Clears what a flow has counted, in software and in hardware.
 pub(crate) fn clear_stats(flow: &SwFlow) {
-    flow.stats.clear();
+    flow.stats().clear();
     flow.offload.clear();
 }

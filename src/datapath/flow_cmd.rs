@@ -40,9 +40,12 @@ use kernel_ext::{
             NlaPolicy, //
         },
     },
-    sync::rcu::{
-        RcuArc,
-        RcuRead, //
+    sync::{
+        rcu::{
+            RcuArc,
+            RcuRead, //
+        },
+        rcu_cell::RcuBox, //
     },
     uapi, //
 };
@@ -154,9 +157,14 @@ impl<'a> Request<'a> {
         get_dp(lock, self.info.net(), self.dp_ifindex).ok_or(ENODEV)
     }
 
+    /// Whether anyone wants a notification.
+    fn must_notify(&self) -> bool {
+        self.info.must_notify(&DP_FLOW_GENL_FAMILY, genl::MCGROUP)
+    }
+
     /// A buffer for a notification, if anyone wants one.
     fn alloc_notification(&self, orig_len: usize, id: Option<&SwFlowId>) -> Result<Option<NlMsg>> {
-        if !self.info.must_notify(&DP_FLOW_GENL_FAMILY, genl::MCGROUP) {
+        if !self.must_notify() {
             return Ok(None);
         }
         ovs_flow_cmd_alloc_info(orig_len, id, self.ufid_flags).map(Some)
@@ -176,20 +184,15 @@ impl<'a> Request<'a> {
 
     /// Fills the notification, if there is to be one. That there is too little
     /// room would be a bug in the sizes; then nobody is notified.
-    fn fill_notification(
-        &self,
-        flow: &SwFlow,
-        acts: &SwFlowActions,
-        msg: Option<NlMsg>,
-        cmd: u32,
-    ) -> Option<NlMsg> {
-        msg.and_then(|mut msg| match self.fill(flow, acts, &mut msg, cmd) {
+    fn fill_notification(&self, flow: &SwFlow, msg: Option<NlMsg>, cmd: u32) -> Option<NlMsg> {
+        let mut msg = msg?;
+        match self.fill(flow, &flow.load_actions(), &mut msg, cmd) {
             Ok(()) => Some(msg),
             Err(_) => {
                 pr_warn_once!("no room for a flow in its notification\n");
                 None
             }
-        })
+        }
     }
 
     fn notify(&self, msg: Option<NlMsg>) {
@@ -243,7 +246,7 @@ struct FlowNew;
 /// What a request has of a new flow.
 struct NewFlow {
     m: KBox<SwFlowMatch>,
-    acts: RcuArc<SwFlowActions>,
+    acts: RcuBox<SwFlowActions>,
 }
 
 impl NewFlow {
@@ -272,7 +275,7 @@ impl NewFlow {
             );
         })?;
 
-        let acts = RcuArc::new(acts, GFP_KERNEL)?;
+        let acts = RcuBox::new(acts, GFP_KERNEL)?;
         Ok((NewFlow { m, acts }, id))
     }
 
@@ -294,7 +297,7 @@ impl NewFlow {
     /// Puts the flow into the table. Gives the filled notification.
     #[inline(never)]
     fn insert(
-        &self,
+        self,
         id: SwFlowId,
         req: &Request<'_>,
         lock: &OvsGuard,
@@ -302,19 +305,19 @@ impl NewFlow {
         reply: Option<NlMsg>,
     ) -> Result<Option<NlMsg>> {
         let NewFlow { m, acts } = self;
-        let flow = dp.table.insert(lock, &m.key, &m.mask, id, acts.clone())?;
+        let flow = dp.table.insert(lock, &m.key, &m.mask, id, acts)?;
         // What is there for a probe only is not worth a rule.
         flow.offload.set_never(!req.log);
         offload::flow_inserted(lock, dp, &flow);
 
-        Ok(req.fill_notification(&flow, acts, reply, CMD_NEW))
+        Ok(req.fill_notification(&flow, reply, CMD_NEW))
     }
 
     /// Gives a flow that is there already the new actions, if the request
     /// allows for that. Gives the filled notification.
     #[inline(never)]
     fn update(
-        &self,
+        self,
         id: &SwFlowId,
         req: &Request<'_>,
         lock: &OvsGuard,
@@ -346,9 +349,9 @@ impl NewFlow {
             }
         }
 
-        flow.set_actions(self.acts.clone());
+        flow.set_actions(self.acts);
         offload::flow_changed(lock, dp, &flow);
-        Ok(req.fill_notification(&flow, &self.acts, reply, CMD_NEW))
+        Ok(req.fill_notification(&flow, reply, CMD_NEW))
     }
 }
 
@@ -374,7 +377,7 @@ impl Doit for FlowNew {
 }
 
 /// What a request to change a flow has of both.
-type MatchAndActions = (Option<KBox<SwFlowMatch>>, Option<RcuArc<SwFlowActions>>);
+type MatchAndActions = (Option<KBox<SwFlowMatch>>, Option<RcuBox<SwFlowActions>>);
 
 /// `OVS_FLOW_CMD_SET`.
 struct FlowSet;
@@ -399,7 +402,7 @@ impl FlowSet {
                         nlerr!(req.log, "Actions may not be safe on all matching packets");
                     })?;
 
-                Some(RcuArc::new(acts, GFP_KERNEL)?)
+                Some(RcuBox::new(acts, GFP_KERNEL)?)
             }
         };
 
@@ -431,15 +434,15 @@ impl Doit for FlowSet {
 
         reply = match acts {
             Some(acts) => {
-                flow.set_actions(acts.clone());
+                flow.set_actions(acts);
                 offload::flow_changed(&lock, &dp, &flow);
-                req.fill_notification(&flow, &acts, reply, CMD_SET)
+                req.fill_notification(&flow, reply, CMD_SET)
             }
             None => {
-                let acts = flow.load_actions().ok_or(ENOENT)?;
+                let orig_len = flow.load_actions().orig_len;
 
-                reply = req.alloc_notification(acts.orig_len, Some(flow.id()))?;
-                req.fill_notification(&flow, &acts, reply, CMD_SET)
+                reply = req.alloc_notification(orig_len, Some(flow.id()))?;
+                req.fill_notification(&flow, reply, CMD_SET)
             }
         };
 
@@ -473,7 +476,7 @@ impl Doit for FlowGet {
         let lock = ovs_lock();
         let dp = req.get_dp(&lock)?;
         let flow = find(&dp, &lock, ufid.as_ref(), key.as_ref())?;
-        let acts = flow.load_actions().ok_or(ENOENT)?;
+        let acts = flow.load_actions();
         let mut reply = ovs_flow_cmd_alloc_info(acts.orig_len, Some(flow.id()), req.ufid_flags)?;
 
         req.fill(&flow, &acts, &mut reply, CMD_GET)?;
@@ -504,9 +507,7 @@ impl Dumpit for FlowGet {
 
         // A flow that does not fit is where the next call begins.
         let next = dp.table.walk(start, rcu, |flow| {
-            let Some(acts) = flow.actions(rcu) else {
-                return true;
-            };
+            let acts = flow.actions(rcu);
             ovs_flow_cmd_fill_info(flow, acts, dp_ifindex, msg, hdr, ufid_flags).is_ok()
         });
         dump.set_arg(0, next.map_or(-1, |next| next as isize));
@@ -530,24 +531,27 @@ impl Doit for FlowDel {
         let lock = ovs_lock();
         let dp = req.get_dp(&lock)?;
 
-        if key.is_none() && ufid.is_none() {
-            offload::flows_flushed(&lock, &dp);
-            dp.table.flush(&lock);
-            return Ok(());
+        let flow = match (&ufid, &key) {
+            (Some(ufid), _) => dp.table.take_id(&lock, ufid),
+            (None, Some(key)) => dp.table.take_exact(&lock, key),
+            (None, None) => {
+                offload::flows_flushed(&lock, &dp);
+                dp.table.flush(&lock);
+                return Ok(());
+            }
         }
-
-        let flow = find(&dp, &lock, ufid.as_ref(), key.as_ref())?;
-        let acts = flow.load_actions().ok_or(ENOENT)?;
-        let mut reply = req
-            .alloc_notification(acts.orig_len, Some(flow.id()))
-            .unwrap_or_else(|err| {
-                netlink_set_err(info.net(), 0, 0, err);
-                None
-            });
-
-        reply = req.fill_notification(&flow, &acts, reply, CMD_DEL);
+        .ok_or(ENOENT)?;
         offload::flow_removed(&lock, &flow);
-        dp.table.remove(&lock, &flow);
+
+        let mut reply = None;
+        if req.must_notify() {
+            let orig_len = flow.load_actions().orig_len;
+
+            reply = ovs_flow_cmd_alloc_info(orig_len, Some(flow.id()), req.ufid_flags)
+                .inspect_err(|&err| netlink_set_err(info.net(), 0, 0, err))
+                .ok();
+        }
+        reply = req.fill_notification(&flow, reply, CMD_DEL);
         drop(lock);
 
         req.notify(reply);

@@ -26,10 +26,7 @@ use kernel_ext::{
     },
     sync::{
         bh::BhRcu,
-        rcu::{
-            RcuArc,
-            RcuSlot, //
-        },
+        once_box::OnceBox, //
     },
     time, //
 };
@@ -38,8 +35,7 @@ use kernel_ext::{
 const NO_OWNER: u32 = u32::MAX;
 
 /// What one CPU counts.
-#[repr(align(64))]
-struct StatsBlock {
+pub(super) struct StatsBlock {
     packets: Counter,
     bytes: Counter,
     /// In jiffies.
@@ -49,7 +45,8 @@ struct StatsBlock {
 }
 
 impl StatsBlock {
-    const fn new() -> Self {
+    /// All zero.
+    pub(super) const fn new() -> Self {
         Self {
             packets: Counter::new(),
             bytes: Counter::new(),
@@ -73,25 +70,42 @@ impl StatsBlock {
     }
 }
 
-/// The blocks of the CPUs that do not own the one inside the flow.
-type OtherBlocks = KVec<RcuSlot<StatsBlock>>;
+/// A block that shares no cache line with another.
+#[repr(align(64))]
+struct OtherBlock(StatsBlock);
 
-/// Counts of packets that no block could be allocated for: rare, so shared.
-struct Spill {
-    packets: AtomicU64,
-    bytes: AtomicU64,
+/// The blocks of the CPUs that do not own the one inside the flow.
+type OtherBlocks = KVec<OnceBox<OtherBlock>>;
+
+/// What of a flow's statistics all CPUs look at and seldom write.
+pub(super) struct SharedStats {
+    owner: AtomicU32,
+    others: OnceBox<OtherBlocks>,
+    // What is added to the blocks' sums when they are read. Clearing subtracts
+    // here, so it does not race with counting; and a packet that no block could
+    // be allocated for is counted here, which is rare.
+    more_packets: AtomicU64,
+    more_bytes: AtomicU64,
+}
+
+impl SharedStats {
+    /// All zero.
+    pub(super) const fn new() -> Self {
+        Self {
+            owner: AtomicU32::new(NO_OWNER),
+            others: OnceBox::new(),
+            more_packets: AtomicU64::new(0),
+            more_bytes: AtomicU64::new(0),
+        }
+    }
 }
 
 /// A flow's statistics, over all CPUs.
-pub(crate) struct FlowStats {
-    owner: AtomicU32,
-    others: RcuSlot<OtherBlocks>,
-    spill: Spill,
-    // What the counts were when they were last cleared: subtracted when read,
-    // so that clearing does not race with counting.
-    base_packets: AtomicU64,
-    base_bytes: AtomicU64,
-    first: StatsBlock,
+#[derive(Clone, Copy)]
+pub(crate) struct FlowStats<'a> {
+    shared: &'a SharedStats,
+    /// The block inside the flow.
+    first: &'a StatsBlock,
 }
 
 /// What a reader gets.
@@ -107,28 +121,19 @@ pub(crate) struct FlowStatsSum {
     pub(crate) tcp_flags: u16,
 }
 
-impl FlowStats {
-    /// All zero.
-    pub(crate) fn new() -> Self {
-        Self {
-            owner: AtomicU32::new(NO_OWNER),
-            others: RcuSlot::empty(),
-            spill: Spill {
-                packets: AtomicU64::new(0),
-                bytes: AtomicU64::new(0),
-            },
-            base_packets: AtomicU64::new(0),
-            base_bytes: AtomicU64::new(0),
-            first: StatsBlock::new(),
-        }
+impl<'a> FlowStats<'a> {
+    /// The two parts that a flow has, which belong together.
+    #[inline]
+    pub(super) fn new(shared: &'a SharedStats, first: &'a StatsBlock) -> Self {
+        Self { shared, first }
     }
 
     /// Counts a packet of `len` bytes. `tcp_flags` is in network byte order.
     ///
     /// C: `ovs_flow_stats_update()`.
     #[inline]
-    pub(crate) fn update(&self, ctx: BhRcu<'_>, len: u64, tcp_flags: u16) {
-        if self.owner.load(Ordering::Relaxed) == ctx.cpu() {
+    pub(crate) fn update(self, ctx: BhRcu<'_>, len: u64, tcp_flags: u16) {
+        if self.shared.owner.load(Ordering::Relaxed) == ctx.cpu() {
             self.first.count(len, tcp_flags);
         } else {
             self.update_other(ctx, len, tcp_flags);
@@ -136,9 +141,10 @@ impl FlowStats {
     }
 
     #[inline(never)]
-    fn update_other(&self, ctx: BhRcu<'_>, len: u64, tcp_flags: u16) {
-        if self.owner.load(Ordering::Relaxed) == NO_OWNER
+    fn update_other(self, ctx: BhRcu<'_>, len: u64, tcp_flags: u16) {
+        if self.shared.owner.load(Ordering::Relaxed) == NO_OWNER
             && self
+                .shared
                 .owner
                 .compare_exchange(NO_OWNER, ctx.cpu(), Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
@@ -149,76 +155,85 @@ impl FlowStats {
         match self.block_of(ctx) {
             Some(block) => block.count(len, tcp_flags),
             None => {
-                self.spill.packets.fetch_add(1, Ordering::Relaxed);
-                self.spill.bytes.fetch_add(len, Ordering::Relaxed);
+                self.shared.more_packets.fetch_add(1, Ordering::Relaxed);
+                self.shared.more_bytes.fetch_add(len, Ordering::Relaxed);
             }
         }
     }
 
     /// This CPU's block among the others, made if it is not there yet.
-    fn block_of<'g>(&self, ctx: BhRcu<'g>) -> Option<&'g StatsBlock> {
-        if self.others.is_empty() {
-            let n = nr_cpu_ids() as usize;
-            let mut blocks = KVec::with_capacity(n, GFP_ATOMIC).ok()?;
-            for _ in 0..n {
-                blocks.push(RcuSlot::empty(), GFP_ATOMIC).ok()?;
+    fn block_of(self, ctx: BhRcu<'_>) -> Option<&'a StatsBlock> {
+        let others = match self.shared.others.get() {
+            Some(others) => others,
+            None => {
+                let n = nr_cpu_ids() as usize;
+                let mut blocks = KVec::with_capacity(n, GFP_ATOMIC).ok()?;
+                for _ in 0..n {
+                    blocks.push(OnceBox::new(), GFP_ATOMIC).ok()?;
+                }
+                // Another CPU may have been faster: then its array is used.
+                self.shared
+                    .others
+                    .get_or_set(KBox::new(blocks, GFP_ATOMIC).ok()?)
             }
-            // Another CPU may have been faster: then its array is used.
-            let _ = self.others.init(RcuArc::new(blocks, GFP_ATOMIC).ok()?);
-        }
-        let slot = self.others.get(ctx.rcu())?.get(ctx.cpu() as usize)?;
-        if slot.is_empty() {
-            let _ = slot.init(RcuArc::new(StatsBlock::new(), GFP_ATOMIC).ok()?);
-        }
-        slot.get(ctx.rcu())
+        };
+        let place = others.get(ctx.cpu() as usize)?;
+        let block = match place.get() {
+            Some(block) => block,
+            None => {
+                let new = OtherBlock(StatsBlock::new());
+                place.get_or_set(KBox::new(new, GFP_ATOMIC).ok()?)
+            }
+        };
+        Some(&block.0)
     }
 
     /// The sums, since the counts were last cleared.
     ///
     /// C: `ovs_flow_stats_get()`.
-    pub(crate) fn get(&self) -> FlowStatsSum {
-        let (mut sum, packets, bytes) = self.total();
-        sum.packets = packets.wrapping_sub(self.base_packets.load(Ordering::Relaxed));
-        sum.bytes = bytes.wrapping_sub(self.base_bytes.load(Ordering::Relaxed));
-        sum
-    }
-
-    /// Clears the counts, the time and the flags.
-    ///
-    /// C: `ovs_flow_stats_clear()`.
-    pub(crate) fn clear(&self) {
-        let (_, packets, bytes) = self.total();
-        self.base_packets.store(packets, Ordering::Relaxed);
-        self.base_bytes.store(bytes, Ordering::Relaxed);
+    pub(crate) fn get(self) -> FlowStatsSum {
+        let mut sum = FlowStatsSum {
+            packets: self.shared.more_packets.load(Ordering::Relaxed),
+            bytes: self.shared.more_bytes.load(Ordering::Relaxed),
+            ..FlowStatsSum::default()
+        };
         self.for_each(|block| {
-            block.used.set(0);
-            block.tcp_flags.store(0, Ordering::Relaxed);
-        });
-    }
-
-    fn for_each(&self, mut f: impl FnMut(&StatsBlock)) {
-        f(&self.first);
-        if let Some(others) = self.others.load() {
-            for block in others.iter().filter_map(RcuSlot::load) {
-                f(&block);
-            }
-        }
-    }
-
-    fn total(&self) -> (FlowStatsSum, u64, u64) {
-        let mut sum = FlowStatsSum::default();
-        let mut packets = self.spill.packets.load(Ordering::Relaxed);
-        let mut bytes = self.spill.bytes.load(Ordering::Relaxed);
-        self.for_each(|block| {
-            packets = packets.wrapping_add(block.packets.get());
-            bytes = bytes.wrapping_add(block.bytes.get());
+            sum.packets = sum.packets.wrapping_add(block.packets.get());
+            sum.bytes = sum.bytes.wrapping_add(block.bytes.get());
             let used = block.used.get() as usize;
             if used != 0 && (sum.used == 0 || time::time_after(used, sum.used)) {
                 sum.used = used;
             }
             sum.tcp_flags |= block.tcp_flags.load(Ordering::Relaxed);
         });
-        (sum, packets, bytes)
+        sum
+    }
+
+    /// Clears the counts, the time and the flags.
+    ///
+    /// C: `ovs_flow_stats_clear()`.
+    pub(crate) fn clear(self) {
+        let sum = self.get();
+        self.shared
+            .more_packets
+            .fetch_sub(sum.packets, Ordering::Relaxed);
+        self.shared
+            .more_bytes
+            .fetch_sub(sum.bytes, Ordering::Relaxed);
+        self.for_each(|block| {
+            block.used.set(0);
+            block.tcp_flags.store(0, Ordering::Relaxed);
+        });
+    }
+
+    fn for_each(self, mut f: impl FnMut(&StatsBlock)) {
+        f(self.first);
+        if let Some(others) = self.shared.others.get() {
+            others
+                .iter()
+                .filter_map(OnceBox::get)
+                .for_each(|block| f(&block.0));
+        }
     }
 }
 

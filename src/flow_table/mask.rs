@@ -54,8 +54,8 @@ impl HashSeeds {
     pub(crate) fn hash(&self, words: &[u64]) -> u64 {
         words
             .iter()
-            .enumerate()
-            .fold(0u64, |h, (i, &w)| h.wrapping_add(self.word(i, w)))
+            .zip(&self.0)
+            .fold(0u64, |h, (&w, seed)| h.wrapping_add(fold(w ^ seed)))
     }
 }
 
@@ -77,12 +77,16 @@ impl<const N: usize> CompactMask<N> {
             bits: [0; N],
         };
         let mut places = compact.index.iter_mut().zip(compact.bits.iter_mut());
-        for (i, &word) in words.iter().enumerate().filter(|(_, &w)| w != 0) {
-            let (index, bits) = places.next()?;
-            // MATCH_WORDS is far below 256.
-            *index = i as u8;
-            *bits = word;
-            compact.n = compact.n.wrapping_add(1);
+        // MATCH_WORDS is far below 256.
+        let mut i = 0u8;
+        for &word in words {
+            if word != 0 {
+                let (index, bits) = places.next()?;
+                *index = i;
+                *bits = word;
+                compact.n = compact.n.wrapping_add(1);
+            }
+            i = i.wrapping_add(1);
         }
         Some(compact)
     }
@@ -91,9 +95,10 @@ impl<const N: usize> CompactMask<N> {
     #[inline]
     fn iter(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
         self.index
+            .get(..usize::from(self.n))
+            .unwrap_or_default()
             .iter()
-            .zip(self.bits.iter())
-            .take(usize::from(self.n))
+            .zip(&self.bits)
             .map(|(&i, &bits)| (usize::from(i), bits))
     }
 
@@ -110,9 +115,28 @@ impl<const N: usize> CompactMask<N> {
             .fold(0u64, |h, (i, w)| h.wrapping_add(seeds.word(i, w)))
     }
 
-    /// Whether the masked words of `key` are these.
+    /// Whether the masked words of `key` are those of `flow`, which has this
+    /// mask.
+    ///
+    /// Words that differ are rare, as the hash was the same: so all are compared
+    /// before the result is looked at.
     #[inline]
-    fn matches<'a>(&self, key: KeyRef<'_>, words: impl Iterator<Item = &'a u64>) -> bool {
+    fn matches(&self, key: KeyRef<'_>, flow: &SwFlow) -> bool {
+        let (inline, more) = flow.masked_words();
+        if !more.is_empty() {
+            return self.matches_many(key, inline, more);
+        }
+        let differ = self
+            .masked(key)
+            .zip(inline)
+            .fold(0, |differ, ((_, a), &b)| differ | (a ^ b));
+        differ == 0
+    }
+
+    /// [`Self::matches`] for a mask of many words.
+    #[inline(never)]
+    fn matches_many(&self, key: KeyRef<'_>, inline: &[u64], more: &[u64]) -> bool {
+        let words = Iterator::chain(inline.iter(), more);
         self.masked(key).zip(words).all(|((_, a), &b)| a == b)
     }
 }
@@ -188,11 +212,29 @@ impl FlowMask {
         self.seed.wrapping_add(self.whole.hash(seeds, key))
     }
 
-    /// The whole masked key of a flow's words.
-    pub(crate) fn expand<'a>(&self, words: impl Iterator<Item = &'a u64>) -> MatchKey {
+    /// The hash of a flow that has this mask.
+    pub(crate) fn hash_of(&self, seeds: &HashSeeds, flow: &SwFlow) -> u64 {
+        let (inline, more) = flow.masked_words();
+        self.whole
+            .iter()
+            .zip(Iterator::chain(inline.iter(), more))
+            .fold(self.seed, |h, ((i, _), &w)| {
+                h.wrapping_add(seeds.word(i, w))
+            })
+    }
+
+    /// Whether `key` matches `flow`, which has this mask.
+    #[inline]
+    pub(crate) fn matches(&self, key: KeyRef<'_>, flow: &SwFlow) -> bool {
+        self.whole.matches(key, flow)
+    }
+
+    /// The whole masked key of a flow that has this mask.
+    pub(crate) fn expand(&self, flow: &SwFlow) -> MatchKey {
         let mut key = MatchKey::zeroed();
         let all = key.words_mut();
-        for ((i, _), word) in self.whole.iter().zip(words) {
+        let (inline, more) = flow.masked_words();
+        for ((i, _), word) in self.whole.iter().zip(Iterator::chain(inline.iter(), more)) {
             if let Some(place) = all.get_mut(i) {
                 *place = *word;
             }
@@ -251,8 +293,8 @@ impl MaskEntry {
             return false;
         }
         match &self.compact {
-            Some(compact) => compact.matches(key, flow.masked_words()),
-            None => self.mask.whole.matches(key, flow.masked_words()),
+            Some(compact) => compact.matches(key, flow),
+            None => self.mask.matches(key, flow),
         }
     }
 }

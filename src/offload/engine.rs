@@ -450,7 +450,7 @@ impl Engine {
 /// The rule of a flow, which is large: it is not on the stack of drivers.
 #[inline(never)]
 fn rule_of(dp: &RcuArc<Datapath>, flow: &SwFlow) -> Result<KBox<Translated>, Status> {
-    let acts = flow.load_actions().ok_or(Status::of(State::Software))?;
+    let acts = flow.load_actions();
     let refused = |reason: Reason| Status {
         reason: reason.code(),
         ..Status::of(State::Refused)
