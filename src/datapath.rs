@@ -22,6 +22,7 @@ use kernel::prelude::*;
 use kernel_ext::{
     net::{
         namespace::NetHandle,
+        netdevice::DeviceName,
         skbuff::SkBuff,
         tc_skb_ext, //
     },
@@ -29,6 +30,8 @@ use kernel_ext::{
         Counter,
         PerCpu, //
     },
+    pr_info_ratelimited,
+    ratelimit::net_dbg_ratelimited,
     sync::{
         bh::BhRcu,
         rcu::{
@@ -215,9 +218,10 @@ impl Datapath {
         // More CPUs than userspace has threads: say so, and use some socket
         // rather than drop packets.
         if let Some(place) = cpu.checked_rem(pids.0.len()) {
-            kernel_ext::ratelimit::pr_info_ratelimited(kernel::c_str!(
-                "openvswitch: cpu_id mismatch with handler threads"
-            ));
+            pr_info_ratelimited!(
+                c"ovs_dp_get_upcall_portid",
+                "cpu_id mismatch with handler threads"
+            );
             return pids.0.get(place).copied().unwrap_or(0);
         }
         0
@@ -285,10 +289,17 @@ pub(crate) fn ovs_dp_process_packet<'g>(
     stats.n_cache_hit.add(u64::from(found.n_cache_hit));
 }
 
-/// C logs this with `net_dbg_ratelimited()`, which says nothing unless dynamic
-/// debugging is on for it; the drop reason of the packet tells as much.
+/// Says, if dynamic debugging is on, that an action failed.
 #[cold]
-fn execution_error(_dp: &Datapath, _ctx: BhRcu<'_>, _error: Error) {}
+#[inline(never)]
+fn execution_error(dp: &Datapath, ctx: BhRcu<'_>, error: Error) {
+    let name = dp.local(ctx.rcu()).map(|port| port.name());
+    net_dbg_ratelimited(
+        c"openvswitch: ovs: action execution error on datapath ",
+        name.as_ref().map_or(c"", DeviceName::as_cstr),
+        error,
+    );
+}
 
 /// Sends a packet without a flow to userspace.
 #[inline(never)]

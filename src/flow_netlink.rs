@@ -67,7 +67,7 @@ pub(crate) fn log_out_of_line(log: impl FnOnce()) {
 /// C: `OVS_NLERR()`.
 macro_rules! nlerr {
     ($log:expr, $($args:tt)+) => {
-        if $log && ::kernel_ext::net::net_ratelimit() {
+        if $log && ::kernel_ext::ratelimit::net_ratelimit() {
             $crate::flow_netlink::log_out_of_line(|| {
                 ::kernel::prelude::pr_info!("netlink: {}\n", ::core::format_args!($($args)+));
             });

@@ -349,7 +349,7 @@ impl Vport {
         match dev.type_() {
             ARPHRD_ETHER => {
                 if mac_proto != MAC_PROTO_ETHERNET {
-                    return;
+                    return drop(skb);
                 }
             }
             ARPHRD_NONE => match mac_proto {
@@ -359,14 +359,14 @@ impl Vport {
                     skb.set_protocol(Be16::new(ETH_P_TEB));
                 }
                 MAC_PROTO_NONE => (),
-                _ => return,
+                _ => return drop(skb),
             },
-            _ => return,
+            _ => return drop(skb),
         }
 
         if packet_length(&skb, dev) > mtu && !skb.is_gso() {
             self.over_mtu(&skb, mtu);
-            return;
+            return drop(skb);
         }
 
         skb.clear_tstamp();

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
+#include <linux/net.h>
 #include <linux/printk.h>
 #include <linux/ratelimit.h>
 
-/* One limit for all callers; C has one for each place in the source. */
-__rust_helper void rust_helper_pr_info_ratelimited(const char *text)
+__rust_helper void rust_helper_ratelimit_default_init(struct ratelimit_state *rs)
 {
-	pr_info_ratelimited("%s", text);
+	ratelimit_default_init(rs);
+}
+
+__rust_helper void rust_helper_net_dbg_ratelimited(const char *text, const char *name, int err)
+{
+	net_dbg_ratelimited("%s%s: %d\n", text, name, err);
 }

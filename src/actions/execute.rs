@@ -19,12 +19,12 @@ use kernel::{
 use kernel_ext::{
     jhash::jhash_1word,
     net::{
-        net_ratelimit,
         netdevice::DeviceName,
         skbuff::SkBuff, //
     },
     percpu::Counter,
     random::get_random_u32,
+    ratelimit::net_ratelimit,
     static_percpu::StaticPerCpu,
     sync::bh::BhRcu,
     uapi, //

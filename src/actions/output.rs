@@ -6,13 +6,13 @@ use kernel::prelude::*;
 use kernel_ext::{
     net::{
         dropreason::DropReason,
-        net_ratelimit,
         skbuff::{
             FragmentProtocol,
             SkBuff,
             MAX_L2_LEN, //
         },
     },
+    ratelimit::net_ratelimit,
     sync::bh::BhRcu,
     uapi, //
 };
