@@ -6,7 +6,7 @@
 pub(crate) mod cb;
 pub(crate) mod execute;
 mod output;
-mod push_pop;
+pub(crate) mod push_pop;
 pub(crate) mod set;
 
 use kernel::prelude::*;

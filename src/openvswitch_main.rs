@@ -47,6 +47,9 @@ mod offload;
 mod vport;
 
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../kunit/actions_push_pop.rs"]
+mod kunit_actions_push_pop;
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[path = "../kunit/actions_set.rs"]
 mod kunit_actions_set;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]

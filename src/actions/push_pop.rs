@@ -18,7 +18,7 @@ use crate::flow::{
 
 /// Removes the outermost VLAN tag, if there is one. Fails with `ENOMEM`.
 #[inline]
-pub(super) fn pop_vlan(skb: &mut SkBuff, key: &mut SwFlowKey) -> Result {
+pub(crate) fn pop_vlan(skb: &mut SkBuff, key: &mut SwFlowKey) -> Result {
     let result = skb.vlan_pop();
     if skb.vlan_tag_present() {
         key.invalidate();
@@ -30,7 +30,7 @@ pub(super) fn pop_vlan(skb: &mut SkBuff, key: &mut SwFlowKey) -> Result {
 
 /// Adds a VLAN tag as the outermost one. Fails with `ENOMEM`.
 #[inline]
-pub(super) fn push_vlan(skb: &mut SkBuff, key: &mut SwFlowKey, tpid: Be16, tci: Be16) -> Result {
+pub(crate) fn push_vlan(skb: &mut SkBuff, key: &mut SwFlowKey, tpid: Be16, tci: Be16) -> Result {
     if skb.vlan_tag_present() {
         key.invalidate();
     } else {
@@ -43,7 +43,7 @@ pub(super) fn push_vlan(skb: &mut SkBuff, key: &mut SwFlowKey, tpid: Be16, tci: 
 
 /// Removes the Ethernet header. There is no VLAN tag: the flow says so. Fails
 /// with `EPROTO` for a packet without such a header, and with `ENOMEM`.
-pub(super) fn pop_eth(skb: &mut SkBuff, key: &mut SwFlowKey) -> Result {
+pub(crate) fn pop_eth(skb: &mut SkBuff, key: &mut SwFlowKey) -> Result {
     skb.eth_pop()?;
     key.mac_proto = MAC_PROTO_NONE;
     key.invalidate();
@@ -52,7 +52,7 @@ pub(super) fn pop_eth(skb: &mut SkBuff, key: &mut SwFlowKey) -> Result {
 
 /// Adds an Ethernet header. Fails with `EPROTO` for a packet that has a VLAN
 /// tag, and with `ENOMEM`.
-pub(super) fn push_eth(
+pub(crate) fn push_eth(
     skb: &mut SkBuff,
     key: &mut SwFlowKey,
     src: &[u8; 6],

@@ -3,7 +3,8 @@
 
 import frames as f
 import ovsattr as o
-from nlcore import attr, nest, u32
+import ovsnl
+from nlcore import attr, be16, nest, string, u32
 from registry import case, case_each
 
 FRAME = f.udp4()
@@ -182,6 +183,50 @@ def probability(t):
         tap.write(FRAME)
     taken = len(t.taps["t2"].read())
     t.check(50 < taken < 150, f"a half of 200 packets is not {taken:d}")
+
+
+@case("recirc")
+def recursion_limit(t):
+    """A VLAN device on an internal port is a port of the same datapath: what
+    goes out there comes in again, within the actions that send it. With three
+    recirculations before that it is one level too deep at the second time."""
+    (tap, *_) = t.switch(1)
+    t.vport("int0", kind=o.T_INTERNAL, port=2, pids=(t.up.pid,))
+    t.rt.set("int0", address="02:00:00:00:00:99")
+    lower = u32(5, t.rt.index("int0"))  # IFLA_LINK
+    try:
+        t.rt.add("v5", "vlan", data=attr(1, b"\5\0"), extra=lower)
+    except OSError as exc:
+        raise ovsnl.Skip(f"no VLAN device: {exc}") from exc
+    # The namespace does not end, with C either, while the device is a port.
+    try:
+        t.rt.up("int0", "v5")
+        t.settle(0.2)
+        t.vport("v5", port=3)
+        tagged = o.k_in_port(2) + o.k_eth() + o.k_type(0x8100) + be16(o.K_VLAN, 0x1005)
+        mask = o.k_in_port(0xFFFFFFFF) + o.k_type(0xFFFF) + be16(o.K_VLAN, 0xFFFF)
+        inner = o.k_type(0x0800) + o.k_ipv4("0.0.0.0", "0.0.0.0", 0)
+        t.flow(
+            "tagged, from int0",
+            tagged + nest(o.K_ENCAP, inner),
+            o.a_pop_vlan() + o.a_output(3),
+            mask + nest(o.K_ENCAP, o.k_type(0xFFFF)),
+        )
+        for rounds in (0, 1, 2, 3):
+            t.in_port_flow(1, o.a_recirc(1) if rounds else o.a_output(3))
+            for i in range(1, rounds):
+                recirc_flow(t, i, o.a_recirc(i + 1))
+            if rounds:
+                recirc_flow(t, rounds, o.a_output(3))
+            t.inject(f"{rounds:d} recirculations", tap, FRAME)
+            t.counters(f"counters {rounds:d}", ports=("int0", "v5", "t1"))
+            key = o.k_in_port(1) + o.k_eth() + o.k_type(0x0800)
+            key += o.k_ipv4("0.0.0.0", "0.0.0.0", 0) + u32(o.K_RECIRC_ID, 0)
+            mask1 = o.k_in_port(0xFFFFFFFF) + o.k_type(0xFFFF) + u32(o.K_RECIRC_ID, 0xFFFFFFFF)
+            t.flow("gone", key, None, mask1, cmd=o.DEL, quiet=True)
+    finally:
+        t.req("vport_del v5", o.VPORT, o.DEL, string(o.VP_NAME, "v5"))
+        t.rt.delete("v5")
 
 
 @case("recirc")

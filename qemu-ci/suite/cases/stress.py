@@ -136,6 +136,61 @@ def dumps_under_changes(t):
     nl.close()
 
 
+@case("stress", ours=True, timeout=60)
+def dump_across_changes(t):
+    """Between two reads of one dump flows come, go and change. Those that are
+    left alone come exactly once, and nothing comes that never was there. In C
+    they may come twice or not at all: a dump there goes on from a position in
+    a list, which others that go have shifted."""
+    t.switch(1)
+    dp = t.dps["dp0"]
+    stays, goes, comes = range(0, 300, 2), range(1, 300, 2), range(1000, 1150)
+
+    def ident(i):
+        return attr(o.FL_UFID, i.to_bytes(4, "little") + bytes(12))
+
+    def new(i, acts=b""):
+        flow = ident(i) + udp_key(i) + nest(o.FL_ACTIONS, acts)
+        fire(t.nl, t, o.FLOW, o.NEW, flow, dp)
+
+    for i in (*stays, *goes):
+        new(i)
+    dump = nlcore.Socket()
+    dump.bufsize = 4096
+    fam = t.fam[o.FLOW]
+    body = nlcore.GENLHDR.pack(o.GET, fam.version, 0) + ovsnl.HDR.pack(dp)
+    dump.send(fam.ident, nlcore.NLM_F_REQUEST | nlcore.NLM_F_DUMP, body)
+    left = [list(goes), list(comes), list(stays)]
+    seen, done, reads = [], None, 0
+    while done is None:
+        for msg in dump.recv():
+            if msg.kind in (nlcore.NLMSG_ERROR, nlcore.NLMSG_DONE):
+                done = nlcore.parse_ack(msg)
+            else:
+                attrs = dict(nlcore.parse_attrs(msg.payload(ovsnl.HDR.size))[0])
+                seen.append(int.from_bytes(attrs[o.FL_UFID][:4], "little"))
+        reads += 1
+        for _ in range(10):
+            if left[0]:
+                fire(t.nl, t, o.FLOW, o.DEL, ident(left[0].pop()), dp)
+            if left[1]:
+                new(left[1].pop())
+            if left[2]:
+                i = left[2].pop()
+                acts = nest(o.FL_ACTIONS, o.a_trunc(100) + o.a_output(1))
+                fire(t.nl, t, o.FLOW, o.SET, ident(i) + udp_key(i) + acts, dp)
+    dump.close()
+    t.note("end of the dump", nlcore.errname(done.errno))
+    t.check(reads > 5, f"the dump took {reads:d} reads: too few to be interrupted")
+    counts = {i: seen.count(i) for i in stays}
+    wrong = {i: n for i, n in counts.items() if n != 1}
+    t.check(not wrong, f"flows that stay came not once: {wrong}")
+    strange = set(seen) - set(stays) - set(goes) - set(comes)
+    t.check(not strange, f"flows that never were: {strange}")
+    t.mc.drain()
+    t.flush()
+
+
 @case("stress", timeout=60)
 def ports_under_traffic(t):
     """Ports are added and removed while packets go to them (rows 36, 72)."""

@@ -47,6 +47,21 @@ fn set_tp_port(port: &mut Be16, new: Be16, check: &mut [u8; 2], csum: &mut Proto
     true
 }
 
+/// Notes the ports that were changed: in the key, and that the packet is of no
+/// known connection any more, and of no known hash.
+fn ports_changed(skb: &mut SkBuff, flow_key: &mut SwFlowKey, src: Option<Be16>, dst: Option<Be16>) {
+    if let Some(src) = src {
+        flow_key.tp_src = src;
+    }
+    if let Some(dst) = dst {
+        flow_key.tp_dst = dst;
+    }
+    if src.is_some() || dst.is_some() {
+        skb.ct_clear();
+    }
+    skb.clear_hash();
+}
+
 /// Sets UDP ports. Fails with `ENOMEM`.
 pub(super) fn set_udp(
     skb: &mut SkBuff,
@@ -72,17 +87,12 @@ pub(super) fn set_udp(
         uh.dest = dst;
         (src_changed, dst_changed) = (true, true);
     }
-    if src_changed {
-        flow_key.tp_src = src;
-    }
-    if dst_changed {
-        flow_key.tp_dst = dst;
-    }
-
-    if src_changed || dst_changed {
-        skb.ct_clear();
-    }
-    skb.clear_hash();
+    ports_changed(
+        skb,
+        flow_key,
+        src_changed.then_some(src),
+        dst_changed.then_some(dst),
+    );
     Ok(())
 }
 
@@ -101,17 +111,12 @@ pub(super) fn set_tcp(
 
     let src_changed = set_tp_port(&mut th.source, src, &mut th.check, &mut csum);
     let dst_changed = set_tp_port(&mut th.dest, dst, &mut th.check, &mut csum);
-    if src_changed {
-        flow_key.tp_src = src;
-    }
-    if dst_changed {
-        flow_key.tp_dst = dst;
-    }
-
-    if src_changed || dst_changed {
-        skb.ct_clear();
-    }
-    skb.clear_hash();
+    ports_changed(
+        skb,
+        flow_key,
+        src_changed.then_some(src),
+        dst_changed.then_some(dst),
+    );
     Ok(())
 }
 
@@ -140,9 +145,6 @@ pub(super) fn set_sctp(
         *check ^= old_correct ^ new;
     }
 
-    skb.clear_hash();
-    skb.ct_clear();
-    flow_key.tp_src = src;
-    flow_key.tp_dst = dst;
+    ports_changed(skb, flow_key, Some(src), Some(dst));
     Ok(())
 }

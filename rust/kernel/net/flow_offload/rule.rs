@@ -258,9 +258,15 @@ impl FlowRule {
         })
     }
 
-    /// Notes that a kind of key is matched on.
-    fn uses(&mut self, id: bindings::flow_dissector_key_id) {
-        self.matches.dissector.used_keys |= 1u64.wrapping_shl(id);
+    /// Notes that a kind of key is matched on, and gives keys and masks.
+    fn matches_on(&mut self, id: bindings::flow_dissector_key_id) -> (&mut Keys, &mut Keys) {
+        let Match {
+            dissector,
+            key,
+            mask,
+        } = &mut *self.matches;
+        dissector.used_keys |= 1u64.wrapping_shl(id);
+        (key, mask)
     }
 
     /// Whether a kind of key is matched on.
@@ -270,35 +276,33 @@ impl FlowRule {
 
     /// The Ethernet type, behind all VLAN tags, and the IP protocol.
     pub fn basic(&mut self, n_proto: (Be16, Be16), ip_proto: (u8, u8)) {
-        let Match { key, mask, .. } = &mut *self.matches;
+        let (key, mask) = self.matches_on(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_BASIC);
         (key.basic.n_proto, mask.basic.n_proto) = raw16(n_proto);
         (key.basic.ip_proto, mask.basic.ip_proto) = ip_proto;
-        self.uses(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_BASIC);
     }
 
     /// Which addresses are matched on, and `FLOW_DIS_*` flags.
     pub fn control(&mut self, addr_type: AddrType, flags: (u32, u32)) {
-        let Match { key, mask, .. } = &mut *self.matches;
+        let (key, mask) =
+            self.matches_on(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_CONTROL);
         key.control.addr_type = addr_type.as_raw();
         mask.control.addr_type = u16::MAX;
         (key.control.flags, mask.control.flags) = flags;
-        self.uses(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_CONTROL);
     }
 
     /// The device that packets come in on; exact.
     pub fn meta(&mut self, ifindex: i32) {
-        let Match { key, mask, .. } = &mut *self.matches;
+        let (key, mask) = self.matches_on(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_META);
         key.meta.ingress_ifindex = ifindex;
         mask.meta.ingress_ifindex = -1;
-        self.uses(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_META);
     }
 
     /// Ethernet addresses.
     pub fn eth_addrs(&mut self, src: ([u8; 6], [u8; 6]), dst: ([u8; 6], [u8; 6])) {
-        let Match { key, mask, .. } = &mut *self.matches;
+        let (key, mask) =
+            self.matches_on(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_ETH_ADDRS);
         (key.eth.src, mask.eth.src) = src;
         (key.eth.dst, mask.eth.dst) = dst;
-        self.uses(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_ETH_ADDRS);
     }
 
     /// The outer VLAN tag: its type, VLAN id (12 bits), priority (3 bits), and
@@ -310,10 +314,9 @@ impl FlowRule {
         prio: (u8, u8),
         eth_type: (Be16, Be16),
     ) {
-        let Match { key, mask, .. } = &mut *self.matches;
+        let (key, mask) = self.matches_on(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_VLAN);
         set_vlan(&mut key.vlan, tpid.0, vid.0, prio.0, eth_type.0);
         set_vlan(&mut mask.vlan, tpid.1, vid.1, prio.1, eth_type.1);
-        self.uses(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_VLAN);
     }
 
     /// The inner VLAN tag, as [`FlowRule::vlan`].
@@ -324,54 +327,50 @@ impl FlowRule {
         prio: (u8, u8),
         eth_type: (Be16, Be16),
     ) {
-        let Match { key, mask, .. } = &mut *self.matches;
+        let (key, mask) = self.matches_on(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_CVLAN);
         set_vlan(&mut key.cvlan, tpid.0, vid.0, prio.0, eth_type.0);
         set_vlan(&mut mask.cvlan, tpid.1, vid.1, prio.1, eth_type.1);
-        self.uses(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_CVLAN);
     }
 
     /// IPv4 addresses; [`FlowRule::control`] has to say so too.
     pub fn ipv4_addrs(&mut self, src: (Be32, Be32), dst: (Be32, Be32)) {
-        let Match { key, mask, .. } = &mut *self.matches;
+        let (key, mask) =
+            self.matches_on(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_IPV4_ADDRS);
         (key.ipv4.src, mask.ipv4.src) = raw32(src);
         (key.ipv4.dst, mask.ipv4.dst) = raw32(dst);
-        self.uses(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_IPV4_ADDRS);
     }
 
     /// IPv6 addresses; [`FlowRule::control`] has to say so too.
     pub fn ipv6_addrs(&mut self, src: ([u8; 16], [u8; 16]), dst: ([u8; 16], [u8; 16])) {
-        let Match { key, mask, .. } = &mut *self.matches;
+        let (key, mask) =
+            self.matches_on(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_IPV6_ADDRS);
         (key.ipv6.src, mask.ipv6.src) = (in6(src.0), in6(src.1));
         (key.ipv6.dst, mask.ipv6.dst) = (in6(dst.0), in6(dst.1));
-        self.uses(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_IPV6_ADDRS);
     }
 
     /// Ports of TCP, UDP or SCTP.
     pub fn ports(&mut self, src: (Be16, Be16), dst: (Be16, Be16)) {
-        let Match { key, mask, .. } = &mut *self.matches;
+        let (key, mask) = self.matches_on(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_PORTS);
         set_ports(&mut key.ports, src.0, dst.0);
         set_ports(&mut mask.ports, src.1, dst.1);
-        self.uses(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_PORTS);
     }
 
     /// Type of service (traffic class) and time to live (hop limit).
     pub fn ip(&mut self, tos: (u8, u8), ttl: (u8, u8)) {
-        let Match { key, mask, .. } = &mut *self.matches;
+        let (key, mask) = self.matches_on(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_IP);
         (key.ip.tos, mask.ip.tos) = tos;
         (key.ip.ttl, mask.ip.ttl) = ttl;
-        self.uses(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_IP);
     }
 
     /// TCP flags, in the low 12 bits.
     pub fn tcp_flags(&mut self, flags: (Be16, Be16)) {
-        let Match { key, mask, .. } = &mut *self.matches;
+        let (key, mask) = self.matches_on(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_TCP);
         (key.tcp.flags, mask.tcp.flags) = raw16(flags);
-        self.uses(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_TCP);
     }
 
     /// ICMP or ICMPv6 type and code.
     pub fn icmp(&mut self, ty: (u8, u8), code: (u8, u8)) {
-        let Match { key, mask, .. } = &mut *self.matches;
+        let (key, mask) = self.matches_on(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_ICMP);
         (
             key.icmp.__bindgen_anon_1.type_,
             mask.icmp.__bindgen_anon_1.type_,
@@ -380,7 +379,6 @@ impl FlowRule {
             key.icmp.__bindgen_anon_1.code,
             mask.icmp.__bindgen_anon_1.code,
         ) = code;
-        self.uses(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_ICMP);
     }
 
     /// ARP: addresses and operation.
@@ -392,62 +390,61 @@ impl FlowRule {
         sha: ([u8; 6], [u8; 6]),
         tha: ([u8; 6], [u8; 6]),
     ) {
-        let Match { key, mask, .. } = &mut *self.matches;
+        let (key, mask) = self.matches_on(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_ARP);
         (key.arp.sip, mask.arp.sip) = raw32(sip);
         (key.arp.tip, mask.arp.tip) = raw32(tip);
         (key.arp.op, mask.arp.op) = op;
         (key.arp.sha, mask.arp.sha) = sha;
         (key.arp.tha, mask.arp.tha) = tha;
-        self.uses(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_ARP);
     }
 
     /// Of the outer header of a tunnel: which addresses, and `FLOW_DIS_F_*`
     /// flags.
     pub fn enc_control(&mut self, addr_type: AddrType, flags: (u32, u32)) {
-        let Match { key, mask, .. } = &mut *self.matches;
+        let (key, mask) =
+            self.matches_on(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_ENC_CONTROL);
         key.enc_control.addr_type = addr_type.as_raw_enc();
         mask.enc_control.addr_type = u16::MAX;
         (key.enc_control.flags, mask.enc_control.flags) = flags;
-        self.uses(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_ENC_CONTROL);
     }
 
     /// The key of a tunnel, such as a VNI.
     pub fn enc_keyid(&mut self, keyid: (Be32, Be32)) {
-        let Match { key, mask, .. } = &mut *self.matches;
+        let (key, mask) =
+            self.matches_on(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_ENC_KEYID);
         (key.enc_keyid.keyid, mask.enc_keyid.keyid) = raw32(keyid);
-        self.uses(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_ENC_KEYID);
     }
 
     /// IPv4 addresses of the outer header of a tunnel.
     pub fn enc_ipv4_addrs(&mut self, src: (Be32, Be32), dst: (Be32, Be32)) {
-        let Match { key, mask, .. } = &mut *self.matches;
+        let (key, mask) =
+            self.matches_on(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_ENC_IPV4_ADDRS);
         (key.enc_ipv4.src, mask.enc_ipv4.src) = raw32(src);
         (key.enc_ipv4.dst, mask.enc_ipv4.dst) = raw32(dst);
-        self.uses(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_ENC_IPV4_ADDRS);
     }
 
     /// IPv6 addresses of the outer header of a tunnel.
     pub fn enc_ipv6_addrs(&mut self, src: ([u8; 16], [u8; 16]), dst: ([u8; 16], [u8; 16])) {
-        let Match { key, mask, .. } = &mut *self.matches;
+        let (key, mask) =
+            self.matches_on(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_ENC_IPV6_ADDRS);
         (key.enc_ipv6.src, mask.enc_ipv6.src) = (in6(src.0), in6(src.1));
         (key.enc_ipv6.dst, mask.enc_ipv6.dst) = (in6(dst.0), in6(dst.1));
-        self.uses(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_ENC_IPV6_ADDRS);
     }
 
     /// Ports of the outer header of a tunnel.
     pub fn enc_ports(&mut self, src: (Be16, Be16), dst: (Be16, Be16)) {
-        let Match { key, mask, .. } = &mut *self.matches;
+        let (key, mask) =
+            self.matches_on(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_ENC_PORTS);
         set_ports(&mut key.enc_ports, src.0, dst.0);
         set_ports(&mut mask.enc_ports, src.1, dst.1);
-        self.uses(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_ENC_PORTS);
     }
 
     /// Type of service and time to live of the outer header of a tunnel.
     pub fn enc_ip(&mut self, tos: (u8, u8), ttl: (u8, u8)) {
-        let Match { key, mask, .. } = &mut *self.matches;
+        let (key, mask) =
+            self.matches_on(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_ENC_IP);
         (key.enc_ip.tos, mask.enc_ip.tos) = tos;
         (key.enc_ip.ttl, mask.enc_ip.ttl) = ttl;
-        self.uses(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_ENC_IP);
     }
 
     /// The C structure, for reading.
