@@ -71,8 +71,12 @@ impl<const N: usize> Header<N> {
 
     /// Has these bits written at `offset`, whatever was to be written before.
     fn write(&mut self, offset: usize, value: &[u8], mask: &[u8]) {
-        let to = self.value.iter_mut().zip(&mut self.mask).skip(offset);
-        for ((to, to_mask), (value, mask)) in to.zip(value.iter().zip(mask)) {
+        let (Some(to), Some(to_mask)) = (self.value.get_mut(offset..), self.mask.get_mut(offset..))
+        else {
+            return;
+        };
+        for ((to, to_mask), (value, mask)) in to.iter_mut().zip(to_mask).zip(value.iter().zip(mask))
+        {
             *to = *to & !mask | value & mask;
             *to_mask |= mask;
         }
@@ -80,11 +84,10 @@ impl<const N: usize> Header<N> {
 
     /// Whether bits from `offset` on are written, in `len` bytes.
     fn touches(&self, offset: usize, len: usize) -> bool {
+        let end = offset.saturating_add(len).min(N);
         self.mask
-            .iter()
-            .skip(offset)
-            .take(len)
-            .any(|&mask| mask != 0)
+            .get(offset..end)
+            .is_some_and(|masks| masks.iter().any(|&mask| mask != 0))
     }
 
     fn is_empty(&self) -> bool {
@@ -94,14 +97,15 @@ impl<const N: usize> Header<N> {
     /// Puts what is written into the rule, by words of 32 bits.
     fn put(&self, rule: &mut FlowRule) -> Result<(), Reason> {
         let words = self.value.chunks_exact(4).zip(self.mask.chunks_exact(4));
-        for (i, (value, mask)) in words.enumerate() {
+        let mut offset = 0u32;
+        for (value, mask) in words {
             let (Some(value), Some(mask)) = (value.first_chunk(), mask.first_chunk()) else {
                 continue;
             };
             if *mask != [0; 4] {
-                let offset = (i as u32).wrapping_mul(4);
                 rule.push_mangle(self.base, offset, *value, *mask)?;
             }
+            offset = offset.wrapping_add(4);
         }
         Ok(())
     }
@@ -454,8 +458,9 @@ impl<F: FnMut(u16) -> Result<NetDeviceRef, Reason>> Builder<'_, F> {
         let depth = depth.checked_sub(1).ok_or(Reason::TooDeep)?;
         let seen = visible(actions, depth);
 
-        for (i, action) in seen.iter().enumerate() {
-            let last = last && i.wrapping_add(1) == seen.len();
+        let mut rest = seen.iter();
+        while let Some(action) = rest.next() {
+            let last = last && rest.as_slice().is_empty();
             match action {
                 Action::Output(port_no) => self.output(*port_no, last)?,
                 Action::Set(set) => self.set(&set.field)?,
@@ -496,11 +501,14 @@ impl<F: FnMut(u16) -> Result<NetDeviceRef, Reason>> Builder<'_, F> {
 
 /// The list without what follows the last action that anybody sees.
 fn visible(actions: &[Action], depth: u32) -> &[Action] {
-    let end = actions
-        .iter()
-        .rposition(|action| is_visible(action, depth))
-        .map_or(0, |i| i.wrapping_add(1));
-    actions.get(..end).unwrap_or(actions)
+    let mut seen = actions;
+    while let [before @ .., last] = seen {
+        if is_visible(last, depth) {
+            break;
+        }
+        seen = before;
+    }
+    seen
 }
 
 fn is_output(action: &Action) -> bool {

@@ -98,10 +98,10 @@ impl DriverText {
         if text.is_null() {
             return;
         }
-        for (i, to) in self.bytes.iter_mut().enumerate() {
+        for to in &mut self.bytes {
             // SAFETY: By the function's safety requirement; the end was not
             // reached yet.
-            let byte = unsafe { *text.add(i) };
+            let byte = unsafe { *text.add(self.len.into()) };
             if byte == 0 {
                 break;
             }
@@ -484,7 +484,8 @@ fn replace(
     cls.cookie = cookie;
     cls.rule = rule.as_ptr();
 
-    for (done, cb) in callbacks(bound).enumerate() {
+    let mut done = 0usize;
+    for cb in callbacks(bound) {
         // SAFETY: The block is bound, and all the request points to is valid
         // during the call.
         let replaced = unsafe { call(cb, &raw mut cls) };
@@ -500,6 +501,7 @@ fn replace(
             }
             return Err(e);
         }
+        done = done.wrapping_add(1);
     }
     Ok(())
 }
