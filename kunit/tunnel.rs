@@ -25,7 +25,7 @@ mod tests {
         },
         sync::{
             bh::BhGuard,
-            rcu::RcuArc, //
+            rcu_cell::RcuBox, //
         },
     };
 
@@ -458,7 +458,7 @@ mod tests {
         };
         let insert = |key: &MatchKey, mask: &MatchKey, number: u8| -> Result {
             let id = SwFlowId::ufid(&[number]).ok_or(EINVAL)?;
-            let actions = RcuArc::new(SwFlowActions::new(0, KVec::new()), GFP_KERNEL)?;
+            let actions = RcuBox::new(SwFlowActions::new(0, KVec::new()), GFP_KERNEL)?;
             table.insert(&lock, key, mask, id, actions).map(|_| ())
         };
 
