@@ -77,6 +77,48 @@ fn fields<'a>(
     out
 }
 
+/// What must be zero: reserved bits, and structures that have some. Unions are
+/// left out, for their alternatives overlap.
+fn strict<'a>(
+    types: &'a Types,
+    ty: &'a Type,
+    base: usize,
+    reserved: &mut Vec<(usize, usize)>,
+    nested: &mut Vec<(usize, usize, usize, &'a str)>,
+) {
+    if ty.union {
+        return;
+    }
+    let mut at = base;
+    for m in &ty.members {
+        let bits = kind_size(types, &m.kind);
+        let count = match m.count {
+            Count::One => 1,
+            Count::Array(n) => n,
+            Count::Flexible => 0,
+        };
+        match &m.kind {
+            Kind::Bits(_) => {
+                let unused = m.name.starts_with("reserved") || m.name.starts_with("rsvd");
+                if unused && count * bits != 0 {
+                    reserved.push((at, count * bits));
+                }
+            }
+            Kind::Inline(t) => {
+                for i in 0..count {
+                    strict(types, t, at + i * bits, reserved, nested);
+                }
+            }
+            Kind::Named(n) => {
+                if count != 0 && types.get(n).is_some_and(|t| !t.union) {
+                    nested.push((at, bits, count, n));
+                }
+            }
+        }
+        at += count * bits;
+    }
+}
+
 const KEYWORDS: [&str; 6] = ["type", "match", "move", "mod", "ref", "loop"];
 
 fn ident(name: &str) -> String {
@@ -146,6 +188,17 @@ fn emit_descriptions(out: &mut String, types: &Types) {
                 "crate::decode::Fd {{ name: {:?}, at: {}, bits: {}, count: {count}, sub: {sub} }},",
                 f.name, f.at, f.bits
             );
+        }
+        let (mut reserved, mut nested) = (Vec::new(), Vec::new());
+        strict(types, ty, 0, &mut reserved, &mut nested);
+        let _ = write!(out, "], reserved: &{reserved:?}, nested: &[");
+        for (at, bits, count, sub) in nested {
+            if let Some(sub) = index.get(sub) {
+                let _ = write!(
+                    out,
+                    "crate::decode::Nested {{ at: {at}, bits: {bits}, count: {count}, sub: {sub} }},"
+                );
+            }
         }
         let _ = writeln!(out, "] }},");
     }

@@ -6,6 +6,7 @@
 use crate::bits::{set, F, S};
 use crate::device::Device;
 use crate::ifc::*;
+use crate::steer::fields;
 
 /// All capability blocks share a union of this many bytes.
 const SIZE: usize = query_hca_cap_out::CAPABILITY.bits / 8;
@@ -39,68 +40,8 @@ fn prop(b: &mut [u8], at: S, fields: &[(F, u64)]) {
     for (f, v) in basic.iter().chain(fields) {
         set(b, at.field(*f), *v);
     }
-    support(b, at.nested(p::FT_FIELD_SUPPORT));
-    support(b, at.nested(p::FT_FIELD_BITMASK_SUPPORT));
-}
-
-/// The header fields that can be matched on.
-fn support(b: &mut [u8], at: S) {
-    use flow_table_fields_supported as f;
-    let fields = [
-        f::OUTER_DMAC,
-        f::OUTER_SMAC,
-        f::OUTER_ETHER_TYPE,
-        f::OUTER_IP_VERSION,
-        f::OUTER_FIRST_PRIO,
-        f::OUTER_FIRST_CFI,
-        f::OUTER_FIRST_VID,
-        f::OUTER_IPV4_TTL,
-        f::OUTER_SECOND_PRIO,
-        f::OUTER_SECOND_CFI,
-        f::OUTER_SECOND_VID,
-        f::OUTER_SIP,
-        f::OUTER_DIP,
-        f::OUTER_FRAG,
-        f::OUTER_IP_PROTOCOL,
-        f::OUTER_IP_ECN,
-        f::OUTER_IP_DSCP,
-        f::OUTER_UDP_SPORT,
-        f::OUTER_UDP_DPORT,
-        f::OUTER_TCP_SPORT,
-        f::OUTER_TCP_DPORT,
-        f::OUTER_TCP_FLAGS,
-        f::OUTER_VXLAN_VNI,
-        f::SOURCE_ESWITCH_PORT,
-        f::INNER_DMAC,
-        f::INNER_SMAC,
-        f::INNER_ETHER_TYPE,
-        f::INNER_IP_VERSION,
-        f::INNER_FIRST_PRIO,
-        f::INNER_FIRST_CFI,
-        f::INNER_FIRST_VID,
-        f::INNER_SIP,
-        f::INNER_DIP,
-        f::INNER_FRAG,
-        f::INNER_IP_PROTOCOL,
-        f::INNER_IP_ECN,
-        f::INNER_IP_DSCP,
-        f::INNER_UDP_SPORT,
-        f::INNER_UDP_DPORT,
-        f::INNER_TCP_SPORT,
-        f::INNER_TCP_DPORT,
-        f::INNER_TCP_FLAGS,
-        f::METADATA_REG_C_0,
-        f::METADATA_REG_C_1,
-        f::METADATA_REG_C_2,
-        f::METADATA_REG_C_3,
-        f::METADATA_REG_C_4,
-        f::METADATA_REG_C_5,
-        f::METADATA_REG_C_6,
-        f::METADATA_REG_C_7,
-    ];
-    for f in fields {
-        set(b, at.field(f), 1);
-    }
+    fields::advertise(b, at.nested(p::FT_FIELD_SUPPORT));
+    fields::advertise(b, at.nested(p::FT_FIELD_BITMASK_SUPPORT));
 }
 
 fn general(dev: &Device, b: &mut [u8]) {

@@ -203,11 +203,36 @@ fn run(dev: &mut Device, slot: &mut Slot, index: u32) -> Result<(), String> {
     };
     let mut out = vec![0; outlen];
     let Some(out) = execute(dev, &input, &mut out) else {
-        return Ok(()); // a fault on request: no answer
+        // A fault on request: no answer, or none until it is asked for.
+        dev.unanswered.push((slot.addr, index));
+        return Ok(());
     };
     slot.finish(dev, out, 0)?;
     dev.post_command_event(eq, index);
     Ok(())
+}
+
+/// Answers, with an internal error, what a fault on request has left unanswered:
+/// far too late for the driver, which has its slot back only now. Its mailboxes
+/// may be gone, so that only the slot is written. Gives the number of answers.
+pub fn answer_late(dev: &mut Device) -> usize {
+    let list = std::mem::take(&mut dev.unanswered);
+    for (addr, index) in &list {
+        let mut slot = Slot {
+            addr: *addr,
+            bytes: [0; 64],
+        };
+        let mut out = [0; INLINE];
+        if let Some(s) = out.first_mut() {
+            *s = status::INT_ERR as u8;
+        }
+        let eq = dev.command_eq();
+        if let Err(why) = slot.finish(dev, &out, 0) {
+            log::error(format_args!("command slot {index}: {why}"));
+        }
+        dev.post_command_event(eq, *index);
+    }
+    list.len()
 }
 
 /// Runs one command on plain buffers; `None` if it is to stay unanswered.
@@ -227,12 +252,12 @@ pub fn execute<'a>(dev: &mut Device, input: &[u8], out: &'a mut [u8]) -> Option<
                 return None;
             }
         },
-        None => check_length(&shown, input).and_then(|()| dispatch(dev, opcode, view, out)),
+        None => check_shape(&shown, input).and_then(|()| dispatch(dev, opcode, view, out)),
     };
     if log::level() >= 2 {
         log::command(format_args!(
             "> {shown}{}",
-            decode::fields(opcode, "in", input)
+            decode::fields(input, "in", input)
         ));
     }
     if let Err(r) = &result {
@@ -249,14 +274,15 @@ pub fn execute<'a>(dev: &mut Device, input: &[u8], out: &'a mut [u8]) -> Option<
     } else if log::level() >= 2 {
         log::command(format_args!(
             "< {shown}{}",
-            decode::fields(opcode, "out", out)
+            decode::fields(input, "out", out)
         ));
     }
     Some(out)
 }
 
-/// A command shorter than its fixed part is refused.
-fn check_length(name: &str, input: &[u8]) -> Done {
+/// A command shorter than its fixed part is refused, and one with bits that its
+/// layout does not know.
+fn check_shape(name: &str, input: &[u8]) -> Done {
     if let Some(desc) = decode::find(name, "in") {
         // Commands of one union of layouts may be given without its tail.
         let need = match name {
@@ -266,6 +292,9 @@ fn check_length(name: &str, input: &[u8]) -> Done {
         if input.len() < need {
             refuse!(BAD_INP_LEN, "{} bytes, needs {need}", input.len());
         }
+    }
+    if let Some(what) = decode::stray(name, input) {
+        refuse!(BAD_PARAM, "{what}");
     }
     Ok(())
 }

@@ -2,13 +2,15 @@
 
 //! The control socket: one JSON object a line in, one out.
 
+use crate::cmd;
 use crate::decode;
 use crate::device::{Device, MANAGER};
 use crate::fault::{Fault, Kind};
 use crate::log;
 use crate::port::{Count, Responder, UdpFrame};
+use crate::rx::Received;
 use crate::steer::{Dest, Miss};
-use crate::stream::Stream;
+use crate::stream::{Arrived, Stream};
 use serde_json::{json, Map, Value};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -24,16 +26,22 @@ pub const HELP: &str = "\
   gen port=P [count=N] [rate=PPS] [size=60] [stream=1] [flows=1] [dst=MAC] [src=MAC]
       [src_ip=A] [dst_ip=A] [sport=N] [dport=N] [vlan=TCI]
                                   send UDP frames into the switch from port P
-  gen-status                      streams: sent, and whether done
+  gen-status                      streams: sent, whether done, and what arrived at each
+                                  port: packets, lost, latency
   gen-stop                        stop all streams
   send port=P hex=BYTES           send one frame into the switch from port P
   responder port=P mac=MAC ip=A   answer ARP and ping at port P
   capture port=P on=true|false    keep the last frames that come out at P
   captured port=P                 those frames, in hexadecimal
+  completions [clear=true]        the last frames that the driver received: queue,
+                                  flow tag, metadata, hash, checksum flags
   link up=true|false              plug and unplug the wire's cable
   fault command=NAME kind=K [times=1] [skip=0] [ms=0]
                                   K: no-resources limit bad-param internal timeout late
   faults-clear                    forget faults that have not happened
+  answer-late                     answer the commands that a timeout left unanswered
+  cmd-timeout ms=N                how long the driver shall wait for a command, from its
+                                  next start on (0: its own limit, a minute)
   health syndrome=N [stopped=true|false]
                                   a health error, or a health counter that stands still
   log level=0..3                  what is written to the log
@@ -160,14 +168,7 @@ fn answer(dev: &mut Device, r: &Value) -> Result<Value, String> {
         }
         "gen" => generate(dev, r),
         "gen-status" => {
-            let list: Vec<Value> = dev
-                .streams
-                .iter()
-                .map(|s| {
-                    let done = s.done();
-                    json!({ "stream": s.id, "sent": s.sent, "count": s.count, "done": done })
-                })
-                .collect();
+            let list: Vec<Value> = dev.streams.iter().map(|s| stream(dev, s)).collect();
             Ok(json!({ "streams": list }))
         }
         "gen-stop" => {
@@ -203,6 +204,13 @@ fn answer(dev: &mut Device, r: &Value) -> Result<Value, String> {
             let list: Vec<String> = kept.into_iter().flatten().map(|f| hex(f)).collect();
             Ok(json!({ "frames": list }))
         }
+        "completions" => {
+            let list: Vec<Value> = dev.received.iter().map(completion).collect();
+            if r.get("clear").map_or(Ok(false), |_| flag(r, "clear"))? {
+                dev.received.clear();
+            }
+            Ok(json!({ "completions": list }))
+        }
         "link" => {
             let up = flag(r, "up")?;
             dev.set_carrier(up);
@@ -222,6 +230,15 @@ fn answer(dev: &mut Device, r: &Value) -> Result<Value, String> {
         }
         "faults-clear" => {
             dev.faults.clear();
+            Ok(json!({}))
+        }
+        "answer-late" => Ok(json!({ "answered": cmd::answer_late(dev) })),
+        "cmd-timeout" => {
+            let ms = int(r, "ms", 0)?;
+            if ms != 0 && !(1000..=600_000).contains(&ms) {
+                return Err("ms: 0, or from 1000 to 600000".into());
+            }
+            dev.regs.cmd_timeout.store(ms as u32, Relaxed);
             Ok(json!({}))
         }
         "health" => {
@@ -269,26 +286,57 @@ fn status(dev: &Device) -> Value {
     })
 }
 
+/// What came out of one stream at one port, of `sent` frames.
+fn arrived(a: &Arrived, sent: Option<u64>) -> Value {
+    json!({
+        "packets": a.packets,
+        "bytes": a.bytes,
+        "sent": sent,
+        "lost": sent.map(|s| s.saturating_sub(a.packets)),
+        "out_of_order": a.out_of_order,
+        "latency_ns": {
+            "min": a.min_ns,
+            "mean": a.sum_ns / a.packets.max(1),
+            "p50_below": a.percentile(50),
+            "p99_below": a.percentile(99),
+            "max": a.max_ns,
+        },
+    })
+}
+
+/// A stream, and what came of it at each port.
+fn stream(dev: &Device, s: &Stream) -> Value {
+    let at: Map<String, Value> = dev
+        .ports
+        .iter()
+        .filter_map(|p| {
+            let a = p.sink.streams.get(&s.id)?;
+            Some((p.name.clone(), arrived(a, Some(s.sent))))
+        })
+        .collect();
+    let most = dev
+        .ports
+        .iter()
+        .filter_map(|p| p.sink.streams.get(&s.id).map(|a| a.packets))
+        .max();
+    json!({
+        "stream": s.id,
+        "sent": s.sent,
+        "count": s.count,
+        "done": s.done(),
+        // Of what arrived where most of it did: it may be sent to several ports.
+        "lost": s.sent.saturating_sub(most.unwrap_or(0)),
+        "arrived": at,
+    })
+}
+
 fn ports(dev: &Device) -> Value {
     let mut all = Map::new();
     for p in &dev.ports {
         let mut streams = Map::new();
         for (id, a) in &p.sink.streams {
             let sent = dev.streams.iter().find(|s| s.id == *id).map(|s| s.sent);
-            let row = json!({
-                "packets": a.packets,
-                "bytes": a.bytes,
-                "sent": sent,
-                "lost": sent.map(|s| s.saturating_sub(a.packets)),
-                "out_of_order": a.out_of_order,
-                "latency_ns": {
-                    "min": a.min_ns,
-                    "mean": a.sum_ns / a.packets.max(1),
-                    "p50_below": a.percentile(50),
-                    "p99_below": a.percentile(99),
-                    "max": a.max_ns,
-                },
-            });
+            let row = arrived(a, sent);
             streams.insert(id.to_string(), row);
         }
         let row = json!({
@@ -307,6 +355,19 @@ fn ports(dev: &Device) -> Value {
         json!({ "received": count(v.rx.total()), "sent": count(v.tx.total()) })
     });
     json!({ "ports": all, "cpu": cpu })
+}
+
+fn completion(c: &Received) -> Value {
+    json!({
+        "receive_queue": c.rqn,
+        "bytes": c.bytes,
+        "flow_tag": c.flow_tag,
+        "metadata": c.metadata,
+        "hash": c.hash,
+        "l3_ok": c.l3_ok,
+        "l4_ok": c.l4_ok,
+        "vlan": c.vlan,
+    })
 }
 
 fn flows(dev: &Device) -> Value {
@@ -334,6 +395,11 @@ fn flows(dev: &Device) -> Value {
                         .map(|v| json!({ "id": c, "packets": v.packets, "bytes": v.bytes }))
                 })
                 .collect();
+            let program = e.modify.and_then(|m| dev.flow.modifies.get(m));
+            let rewrites: Vec<String> = program
+                .into_iter()
+                .flat_map(|p| p.steps.iter().map(ToString::to_string))
+                .collect();
             entries.push(json!({
                 "index": index,
                 "group": e.group,
@@ -342,6 +408,7 @@ fn flows(dev: &Device) -> Value {
                 "destinations": dests,
                 "counters": counters,
                 "modify_header": e.modify,
+                "rewrites": rewrites,
                 "packet_reformat": e.reformat,
             }));
         }
@@ -354,6 +421,7 @@ fn flows(dev: &Device) -> Value {
             "type": format!("{:?}", t.domain),
             "vport": t.vport,
             "level": t.level,
+            "termination": t.termination,
             "root": dev.flow.roots.values().any(|r| *r == id),
             "groups": t.groups.len(),
             "miss": miss,

@@ -12,12 +12,13 @@ use crate::packet::Packet;
 use crate::port::{Count, Port, Traffic};
 use crate::queue::State;
 use crate::resources::Resources;
+use crate::rx::Received;
 use crate::steer::{exec, Domain, Flow, Target};
 use crate::stream::Stream;
 use crate::transport::Host;
 use crate::{decode, log, rx, tx};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::unix::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -143,6 +144,10 @@ pub struct Device {
     pub ports: Vec<Port>,
     pub streams: Vec<Stream>,
     pub faults: Vec<Fault>,
+    /// Address and number of command slots that a fault has left unanswered.
+    pub unanswered: Vec<(u64, u32)>,
+    /// The last frames that the driver received.
+    pub received: VecDeque<Received>,
     pub stats: Stats,
 }
 
@@ -166,6 +171,8 @@ impl Device {
             ports,
             streams: Vec::new(),
             faults: Vec::new(),
+            unanswered: Vec::new(),
+            received: VecDeque::new(),
             stats: Stats::default(),
         };
         d.reset();
@@ -187,6 +194,7 @@ impl Device {
         self.general = None;
         self.initialized = false;
         self.admin_up = true;
+        self.unanswered.clear();
     }
 
     /// The device's thread.

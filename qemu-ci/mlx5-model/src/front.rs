@@ -21,9 +21,15 @@ const CMDQ_ADDR_L: u64 = 0x14;
 const CMD_DOORBELL: u64 = 0x18;
 const INITIALIZING: u64 = 0x1fc;
 const HEALTH: u64 = 0x200;
+const CMD_EXEC_TO: u64 = 0xff8;
+const CMD_Q_INIT_TO: u64 = 0xffc;
 const TIMER_H: u64 = 0x1000;
 const TIMER_L: u64 = 0x1004;
 const HEALTH_COUNTER: u64 = 0x1010;
+
+/// How long the driver waits for the interface to come up, where the command
+/// timeout is given too: the one is read only with the other.
+const INIT_TIMEOUT_MS: u32 = 2000;
 
 /// Version of the model, where a device has its firmware version.
 pub const FW_MAJOR: u32 = 16;
@@ -37,6 +43,9 @@ pub struct Regs {
     /// What the guest wrote to the low word, with the interface state in it.
     cmdq_low: AtomicU32,
     health_counter: AtomicU32,
+    /// How long the driver shall wait for a command, in milliseconds; 0: it
+    /// keeps its own limit. Read when the driver starts.
+    pub cmd_timeout: AtomicU32,
     /// A fault on request: the health counter stands still.
     pub health_stopped: AtomicBool,
     /// A fault on request: the syndrome in the health buffer.
@@ -58,6 +67,9 @@ impl Regs {
             o if o == HEALTH + 0x30 => (FW_MAJOR << 24) | (FW_MINOR << 16) | FW_SUB,
             o if o == HEALTH + 0x34 => 0x020d,
             o if o == HEALTH + 0x3c => self.health_syndrome.load(Relaxed) << 16,
+            // A unit in the upper bits, 0 for milliseconds, and 20 bits of value.
+            CMD_EXEC_TO => self.cmd_timeout.load(Relaxed),
+            CMD_Q_INIT_TO if self.cmd_timeout.load(Relaxed) != 0 => INIT_TIMEOUT_MS,
             TIMER_H => (log::now_ns() >> 32) as u32,
             TIMER_L => log::now_ns() as u32,
             HEALTH_COUNTER => {

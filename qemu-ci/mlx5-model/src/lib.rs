@@ -26,6 +26,7 @@ pub mod rx;
 pub mod steer;
 pub mod stream;
 pub mod table;
+pub mod tap;
 pub mod transport;
 pub mod tx;
 pub mod vfio_user;

@@ -6,12 +6,14 @@ use mlx5_model::device::{Config, Device, Event, UPLINK};
 use mlx5_model::front::{Front, Regs};
 use mlx5_model::port::Port;
 use mlx5_model::vfio_user::{listen, serve, Dma, Guest, Irqs};
-use mlx5_model::{control, log, pci};
+use mlx5_model::{control, log, pci, tap};
 use serde_json::{Map, Value};
-use std::io::{BufRead, BufReader, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{channel, Sender};
 use std::sync::Arc;
 use std::thread;
@@ -32,6 +34,10 @@ A datagram socket sends to whoever sent to it last; an empty datagram counts.
 
 options
   --vfs N             functions that get a representor (default 4, at most 120)
+  --tap PORT=NAME     the far side of PORT (uplink, vf0, ...) is also the TAP
+                      device NAME, made here if there is none (may be repeated)
+  --cmd-timeout MS    how long the driver shall wait for a command (from 1000 up;
+                      default: not said, and the driver waits a minute)
   --no-metadata       without metadata registers, access lists and chains
   --no-termination    without termination tables
   --no-vxlan          without VXLAN encapsulation and decapsulation
@@ -63,6 +69,9 @@ fn main() -> ExitCode {
 struct Options {
     dir: PathBuf,
     cfg: Config,
+    /// Ports and the names of their TAP devices.
+    taps: Vec<(String, String)>,
+    cmd_timeout: u32,
 }
 
 fn options(args: &[&str]) -> Result<Options, String> {
@@ -73,6 +82,8 @@ fn options(args: &[&str]) -> Result<Options, String> {
         termination: true,
         vxlan: true,
     };
+    let mut taps: Vec<(String, String)> = Vec::new();
+    let mut cmd_timeout = 0;
     let mut it = args.iter();
     while let Some(a) = it.next() {
         let mut value = || it.next().copied().ok_or(format!("{a} needs a value"));
@@ -85,6 +96,22 @@ fn options(args: &[&str]) -> Result<Options, String> {
                     .filter(|n| *n <= 120)
                     .ok_or("--vfs: a number from 0 to 120")?;
             }
+            "--tap" => {
+                let (port, name) = value()?
+                    .split_once('=')
+                    .ok_or("--tap: PORT=NAME, such as vf0=tap0")?;
+                if taps.iter().any(|(p, n)| p == port || n == name) {
+                    return Err(format!("--tap {port}={name}: one device for one port"));
+                }
+                taps.push((port.into(), name.into()));
+            }
+            "--cmd-timeout" => {
+                cmd_timeout = value()?
+                    .parse()
+                    .ok()
+                    .filter(|ms| (1000..=600_000).contains(ms))
+                    .ok_or("--cmd-timeout: milliseconds, from 1000 to 600000")?;
+            }
             "--no-metadata" => cfg.metadata = false,
             "--no-termination" => cfg.termination = false,
             "--no-vxlan" => cfg.vxlan = false,
@@ -96,8 +123,10 @@ fn options(args: &[&str]) -> Result<Options, String> {
         }
     }
     Ok(Options {
-        dir: dir.ok_or("--dir is needed")?,
+        dir: dir.ok_or("--dir is needed: see mlx5-model --help")?,
         cfg,
+        taps,
+        cmd_timeout,
     })
 }
 
@@ -148,6 +177,41 @@ fn open_port(
     Ok(port)
 }
 
+/// Attaches a TAP device to a port, and starts the thread that reads it.
+fn open_tap(ports: &mut [Port], port: &str, name: &str, tx: &Sender<Event>) -> Result<(), String> {
+    let names: Vec<String> = ports.iter().map(|p| p.name.clone()).collect();
+    let Some((index, p)) = ports.iter_mut().enumerate().find(|(_, p)| p.name == port) else {
+        return Err(format!(
+            "--tap: no port '{port}': there are {}",
+            names.join(", ")
+        ));
+    };
+    let file: Arc<File> = Arc::new(tap::open(name).map_err(|e| format!("--tap {name}: {e}"))?);
+    p.tap = Some(file.clone());
+    let tx = tx.clone();
+    thread::spawn(move || {
+        let mut buf = vec![0; 65536];
+        loop {
+            match (&mut &*file).read(&mut buf) {
+                Ok(n) => {
+                    let data = buf.get(..n).unwrap_or_default().to_vec();
+                    let e = Event::Frame {
+                        port: index,
+                        data,
+                        from: None,
+                    };
+                    if tx.send(e).is_err() {
+                        return;
+                    }
+                }
+                // The device is down, or has moved to another namespace.
+                Err(_) => thread::sleep(std::time::Duration::from_millis(100)),
+            }
+        }
+    });
+    Ok(())
+}
+
 fn run(args: &[&str]) -> Result<(), String> {
     let o = options(args)?;
     context(std::fs::create_dir_all(&o.dir), &o.dir)?;
@@ -167,11 +231,15 @@ fn run(args: &[&str]) -> Result<(), String> {
             &tx,
         )?);
     }
+    for (port, name) in &o.taps {
+        open_tap(&mut ports, port, name, &tx)?;
+    }
     let guest = Arc::new(Guest {
         dma: Dma::default(),
         irqs: Irqs::new(pci::VECTORS),
     });
     let regs = Arc::new(Regs::default());
+    regs.cmd_timeout.store(o.cmd_timeout, Relaxed);
     let front = Front::new(regs.clone(), tx.clone());
     let mut dev = Device::new(o.cfg, guest.clone(), regs, ports);
     thread::spawn(move || control_server(&control, &tx));

@@ -7,6 +7,8 @@
 use crate::packet::{be16, fill_ip_sum, fill_l4_sum, layer, sum16, ETH_IPV4, ICMP};
 use crate::stream::Sink;
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
 
@@ -65,6 +67,8 @@ pub struct Port {
     pub socket: Option<Arc<UnixDatagram>>,
     /// The last one to send to the socket gets what comes out.
     pub peer: Option<SocketAddr>,
+    /// A network device of the machine that the model runs on.
+    pub tap: Option<Arc<File>>,
     pub responder: Option<Responder>,
     /// Into the switch, and out of it.
     pub sent: Count,
@@ -84,6 +88,7 @@ impl Port {
             vport,
             socket: None,
             peer: None,
+            tap: None,
             responder: None,
             sent: Count::default(),
             received: Count::default(),
@@ -116,6 +121,10 @@ impl Port {
         if let (Some(s), Some(peer)) = (&self.socket, &self.peer) {
             // A peer that is gone or slow loses frames, as on a wire.
             drop(s.send_to_addr(d, peer));
+        }
+        if let Some(mut tap) = self.tap.as_deref() {
+            // A device that is down takes nothing, like a cable unplugged there.
+            drop(tap.write(d));
         }
         self.responder.as_ref().and_then(|r| r.answer(d))
     }

@@ -20,6 +20,24 @@ const L2_OK: u8 = 1;
 const L3_OK: u8 = 1 << 1;
 const L4_OK: u8 = 1 << 2;
 
+/// Completions that `completions` shows.
+const KEEP: usize = 256;
+
+/// A frame that the driver got, with what its completion says.
+#[derive(Debug, Clone)]
+pub struct Received {
+    pub rqn: u32,
+    pub bytes: usize,
+    pub flow_tag: u32,
+    /// Metadata register B.
+    pub metadata: u32,
+    pub hash: u32,
+    pub l3_ok: bool,
+    pub l4_ok: bool,
+    /// The tag that was taken off.
+    pub vlan: Option<u16>,
+}
+
 /// The Toeplitz hash.
 pub fn toeplitz(key: &[u8; 40], input: &[u8]) -> u32 {
     let mut hash = 0;
@@ -154,8 +172,11 @@ fn receive(dev: &mut Device, rqn: u32, mut p: Packet, l: &Layer, hash: u32) -> R
         _ => 0,
     };
     let mut types = (l4_type << 4) | (l3_type << 2);
+    let mut vlan = None;
     if strip && be16(&p.data, 12) == ETH_VLAN && p.data.len() >= 18 {
-        put(30, &be16(&p.data, 14).to_be_bytes());
+        let tci = be16(&p.data, 14);
+        put(30, &tci.to_be_bytes());
+        vlan = Some(tci);
         p.data.drain(12..16);
         types |= 1;
     }
@@ -180,6 +201,19 @@ fn receive(dev: &mut Device, rqn: u32, mut p: Packet, l: &Layer, hash: u32) -> R
         rq.index = index.wrapping_add(1);
         rq.packets += 1;
     }
+    if dev.received.len() >= KEEP {
+        dev.received.pop_front();
+    }
+    dev.received.push_back(Received {
+        rqn,
+        bytes: p.data.len(),
+        flow_tag: p.flow_tag & 0xff_ffff,
+        metadata: p.reg_b,
+        hash,
+        l3_ok,
+        l4_ok,
+        vlan,
+    });
     log::trace(format_args!(
         "receive queue {rqn:#x}: {} bytes, flow tag {:#x}",
         p.data.len(),

@@ -4,6 +4,7 @@
 
 pub mod action;
 pub mod exec;
+pub mod fields;
 pub mod modify;
 pub mod params;
 pub mod tables;

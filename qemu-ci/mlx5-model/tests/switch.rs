@@ -189,3 +189,49 @@ fn faults_hit_once_and_only_what_they_name() {
     );
     entry(t, g, 1, 2, (VPORT, 1)).ok(&mut dev);
 }
+
+#[test]
+fn the_help_text_names_what_there_is() {
+    let m = Memory::new(4096);
+    let mut dev = device(&m);
+    let names = mlx5_model::control::HELP
+        .lines()
+        .filter(|l| l.starts_with("  ") && !l.starts_with("   "))
+        .filter_map(|l| l.split_whitespace().next());
+    let mut n = 0;
+    // The program answers "quit" before the device sees it.
+    for name in names.filter(|n| *n != "quit") {
+        let r = mlx5_model::control::run(&mut dev, &serde_json::json!({ "cmd": name }));
+        let error = r["error"].as_str().unwrap_or_default();
+        assert!(!error.starts_with("no request"), "{name}: {error}");
+        n += 1;
+    }
+    assert!(n > 15, "{n} requests");
+}
+
+#[test]
+fn a_mask_that_is_not_offered() {
+    let (_m, mut dev, t, _) = lab();
+    let f = fte_match_param::MISC_PARAMETERS.field(fte_match_set_misc::GENEVE_VNI);
+    let cmd = |f| {
+        Cmd::new(MLX5_CMD_OP_CREATE_FLOW_GROUP, create_flow_group_in::SIZE)
+            .set(create_flow_group_in::TABLE_TYPE, FDB)
+            .set(create_flow_group_in::TABLE_ID, t)
+            .set(create_flow_group_in::START_FLOW_INDEX, 100)
+            .set(create_flow_group_in::END_FLOW_INDEX, 120)
+            .set(create_flow_group_in::MATCH_CRITERIA_ENABLE, 2)
+            .set(create_flow_group_in::MATCH_CRITERIA.field(f), 1)
+    };
+    assert_eq!(cmd(f).run(&mut dev).0, MLX5_CMD_STAT_BAD_PARAM_ERR);
+    let f = fte_match_param::MISC_PARAMETERS.field(fte_match_set_misc::VXLAN_VNI);
+    cmd(f).ok(&mut dev);
+}
+
+#[test]
+fn a_reserved_bit() {
+    let (_m, mut dev, _, _) = lab();
+    let cmd = Cmd::new(MLX5_CMD_OP_QUERY_ISSI, query_issi_in::SIZE);
+    cmd.ok(&mut dev);
+    let bad = cmd.set(mlx5_model::bits::F::new(0x44, 1), 1);
+    assert_eq!(bad.run(&mut dev).0, MLX5_CMD_STAT_BAD_PARAM_ERR);
+}

@@ -76,7 +76,8 @@ fn access(dev: &mut Device, i: View<'_>, out: &mut [u8]) -> Done {
             | MLX5_REG_HOST_ENDIANNESS
             | MLX5_REG_QPTS
             | MLX5_REG_QPDPM
-            | MLX5_REG_MFRL,
+            | MLX5_REG_MFRL
+            | MLX5_REG_DTOR,
             _,
         ) => {}
         _ => refuse!(BAD_PARAM, "register {id:#x} is not in the model"),

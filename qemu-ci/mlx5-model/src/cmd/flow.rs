@@ -4,14 +4,15 @@
 
 use super::{refusal, refuse, Done, Refuse};
 use crate::bits::{set, View, F};
-use crate::caps;
 use crate::device::{Device, UPLINK};
 use crate::ifc::*;
+use crate::steer::fields;
 use crate::steer::modify::{self, Program};
 use crate::steer::params::{words, BYTES};
 use crate::steer::tables::{
     Counter, Dest, Domain, Entry, FlowTable, Group, Miss, Ref, Reformat, ReformatKind,
 };
+use crate::{caps, decode};
 
 pub fn run(dev: &mut Device, op: u64, i: View<'_>, out: &mut [u8]) -> Option<Done> {
     Some(match op {
@@ -234,6 +235,14 @@ fn create_group(dev: &mut Device, i: View<'_>, out: &mut [u8]) -> Done {
     }
     if t.groups.values().any(|o| o.start <= end && start <= o.end) {
         refuse!(BAD_PARAM, "entries {start}-{end} overlap another group");
+    }
+    let extra = fields::not_offered(&mask);
+    if extra.iter().any(|b| *b != 0) {
+        refuse!(
+            BAD_PARAM,
+            "match on{}, which is not offered",
+            decode::structure("fte_match_param", &extra)
+        );
     }
     // Sets 5 to 7 are flexible parsers and tunnel headers that are not there.
     if enable & 0xe0 != 0 {

@@ -74,7 +74,10 @@ fn apply(flow: &mut Flow, cx: &Context<'_>, e: &Entry, p: &mut Packet) -> Option
             encap(p, r);
         }
     }
-    p.flow_tag = e.flow_tag;
+    // An entry without a tag leaves the one that an earlier entry gave.
+    if e.flow_tag != 0 {
+        p.flow_tag = e.flow_tag;
+    }
     Some(e.dests.clone())
 }
 

@@ -6,6 +6,7 @@
 use crate::bits::View;
 use crate::ifc::*;
 use crate::packet::{be16, be32, l4_sum_at, layer, Layer, Packet, L3, TCP, UDP};
+use std::fmt;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -26,6 +27,48 @@ pub enum Step {
         to_offset: u8,
         length: u8,
     },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Set {
+                field,
+                offset,
+                length,
+                data,
+            } => write!(
+                f,
+                "set {}[{offset}+{length}] = {data:#x}",
+                field_name(field)
+            ),
+            Self::Add { field, data } => write!(f, "add {} + {data:#x}", field_name(field)),
+            Self::Copy {
+                from,
+                from_offset,
+                to,
+                to_offset,
+                length,
+            } => write!(
+                f,
+                "copy {}[{to_offset}+{length}] = {}[{from_offset}+{length}]",
+                field_name(to),
+                field_name(from)
+            ),
+        }
+    }
+}
+
+/// `reg_c_0`, or the number of a header field.
+fn field_name(field: u16) -> String {
+    match u64::from(field) {
+        MLX5_ACTION_IN_FIELD_METADATA_REG_A => "reg_a".into(),
+        MLX5_ACTION_IN_FIELD_METADATA_REG_B => "reg_b".into(),
+        f @ MLX5_ACTION_IN_FIELD_METADATA_REG_C_0..=MLX5_ACTION_IN_FIELD_METADATA_REG_C_7 => {
+            format!("reg_c_{}", f - MLX5_ACTION_IN_FIELD_METADATA_REG_C_0)
+        }
+        f => format!("field {f:#x}"),
+    }
 }
 
 #[derive(Debug, Clone, Default)]

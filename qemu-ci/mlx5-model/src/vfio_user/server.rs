@@ -245,12 +245,15 @@ fn set_irqs(m: &mut Message, guest: &Arc<Guest>) -> Result<Vec<u8>, u32> {
         if count == 0 {
             guest.irqs.disable();
         } else {
-            (start..start.saturating_add(count)).for_each(|v| guest.irqs.raise(v as u16));
+            let end = start.saturating_add(count).min(u16::MAX.into());
+            (start..end).for_each(|v| guest.irqs.raise(v as u16));
         }
     } else if flags & DATA_BOOL != 0 {
         for (i, b) in m.body.iter().skip(20).take(count).enumerate() {
             if *b != 0 {
-                guest.irqs.raise((start + i) as u16);
+                guest
+                    .irqs
+                    .raise(start.saturating_add(i).min(u16::MAX.into()) as u16);
             }
         }
     }

@@ -194,3 +194,102 @@ pub fn entry(table: u64, group: u64, index: u64, from: u64, dest: (u64, u64)) ->
         .set(d(dest_format_struct::DESTINATION_TYPE), dest.0)
         .set(d(dest_format_struct::DESTINATION_ID), dest.1)
 }
+
+/// Where the queues that [`queues`] makes are in memory: a page each.
+pub const EQ: usize = 0x1000;
+pub const CQ: usize = 0x2000;
+pub const SQ: usize = 0x3000;
+pub const RQ: usize = 0x4000;
+/// Doorbell records: of the completion, receive and send queues.
+pub const CQ_DBR: usize = 0x5000;
+pub const WQ_DBR: usize = 0x5040;
+/// Entries of each queue.
+pub const ENTRIES: u64 = 64;
+
+/// One of each queue, ready to be used.
+pub struct Queues {
+    pub sqn: u64,
+    pub rqn: u64,
+    pub tirn: u64,
+    pub mkey: u64,
+    pub uar: u64,
+}
+
+/// A command with one page of memory at its end.
+fn with_page(op: u64, len: usize, at: usize) -> Cmd {
+    let mut c = Cmd::new(op, len);
+    c.0.extend((at as u64).to_be_bytes());
+    c
+}
+
+fn handle(out: &[u8]) -> u64 {
+    get(out, F::new(0x48, 24))
+}
+
+/// Makes event, completion, send and receive queues with the commands that the
+/// driver uses.
+pub fn queues(dev: &mut Device) -> Queues {
+    let uar = handle(&Cmd::new(MLX5_CMD_OP_ALLOC_UAR, alloc_uar_in::SIZE).ok(dev));
+    let pd = handle(&Cmd::new(MLX5_CMD_OP_ALLOC_PD, alloc_pd_in::SIZE).ok(dev));
+    let m = create_mkey_in::MEMORY_KEY_MKEY_ENTRY;
+    let out = Cmd::new(MLX5_CMD_OP_CREATE_MKEY, create_mkey_in::SIZE)
+        .set(m.field(mkc::PD), pd)
+        .set(m.field(mkc::LENGTH64), 1)
+        .ok(dev);
+    let mkey = get(&out, create_mkey_out::MKEY_INDEX);
+    let e = create_eq_in::EQ_CONTEXT_ENTRY;
+    let out = with_page(MLX5_CMD_OP_CREATE_EQ, create_eq_in::SIZE, EQ)
+        .set(e.field(eqc::LOG_EQ_SIZE), 6)
+        .set(e.field(eqc::UAR_PAGE), uar)
+        .ok(dev);
+    let eqn = get(&out, create_eq_out::EQ_NUMBER);
+    let c = create_cq_in::CQ_CONTEXT;
+    let out = with_page(MLX5_CMD_OP_CREATE_CQ, create_cq_in::SIZE, CQ)
+        .set(c.field(cqc::LOG_CQ_SIZE), 6)
+        .set(c.field(cqc::UAR_PAGE), uar)
+        .set(c.field(cqc::C_EQN_OR_APU_ELEMENT), eqn)
+        .set(c.field(cqc::DBR_ADDR), CQ_DBR as u64)
+        .ok(dev);
+    let cqn = get(&out, create_cq_out::CQN);
+    let s = create_sq_in::CTX;
+    let w = s.nested(sqc::WQ);
+    let out = with_page(MLX5_CMD_OP_CREATE_SQ, create_sq_in::SIZE, SQ)
+        .set(s.field(sqc::CQN), cqn)
+        .set(w.field(wq::WQ_TYPE), 1)
+        .set(w.field(wq::LOG_WQ_STRIDE), 6)
+        .set(w.field(wq::LOG_WQ_SZ), 6)
+        .set(w.field(wq::PD), pd)
+        .set(w.field(wq::UAR_PAGE), uar)
+        .set(w.field(wq::DBR_ADDR), WQ_DBR as u64)
+        .ok(dev);
+    let sqn = get(&out, create_sq_out::SQN);
+    Cmd::new(MLX5_CMD_OP_MODIFY_SQ, modify_sq_in::SIZE)
+        .set(modify_sq_in::SQN, sqn)
+        .set(modify_sq_in::CTX.field(sqc::STATE), 1)
+        .ok(dev);
+    let r = create_rq_in::CTX;
+    let w = r.nested(rqc::WQ);
+    let out = with_page(MLX5_CMD_OP_CREATE_RQ, create_rq_in::SIZE, RQ)
+        .set(r.field(rqc::CQN), cqn)
+        .set(w.field(wq::WQ_TYPE), 1)
+        .set(w.field(wq::LOG_WQ_STRIDE), 6)
+        .set(w.field(wq::LOG_WQ_SZ), 6)
+        .set(w.field(wq::PD), pd)
+        .set(w.field(wq::DBR_ADDR), WQ_DBR as u64)
+        .ok(dev);
+    let rqn = get(&out, create_rq_out::RQN);
+    Cmd::new(MLX5_CMD_OP_MODIFY_RQ, modify_rq_in::SIZE)
+        .set(modify_rq_in::RQN, rqn)
+        .set(modify_rq_in::CTX.field(rqc::STATE), 1)
+        .ok(dev);
+    let out = Cmd::new(MLX5_CMD_OP_CREATE_TIR, create_tir_in::SIZE)
+        .set(create_tir_in::CTX.field(tirc::INLINE_RQN), rqn)
+        .ok(dev);
+    Queues {
+        sqn,
+        rqn,
+        tirn: handle(&out),
+        mkey,
+        uar,
+    }
+}
