@@ -89,6 +89,37 @@ def start(lab):
     )
 
 
+@suite.case("bad usage: one line that says what is wrong, exit status 1")
+def usage(lab):
+    bad = {
+        "": "what to do",
+        "run": "--dir",
+        "run --dir": "needs a value",
+        "run --dir x --vfs 900": "0 to 120",
+        "run --dir x --log 9": "0 to 3",
+        "run --dir x --cmd-timeout soon": "milliseconds",
+        "run --dir x --tap tap0": "PORT=NAME",
+        "run --dir x --tap vf0=a --tap vf0=b": "one device for one port",
+        "run --dir x --nonsense": "unknown option --nonsense",
+        "ctl x": "what to do",
+        "ctl /nowhere status": "/nowhere/control.sock",
+        f"ctl {lab.dir} gen port": "KEY=VALUE",
+        f"run --dir {lab.dir}-tap --tap vf9=t0": "no port 'vf9': there are uplink, vf0",
+        f"run --dir {lab.dir}-tap --tap vf0=a/b": "no name for a network device",
+    }
+    for args, words in bad.items():
+        p = subprocess.run(
+            [lab.binary, *args.split()], capture_output=True, text=True, timeout=10, check=False
+        )
+        expect(f"exit status of '{args}'", p.returncode, 1)
+        lines = [line for line in p.stderr.splitlines() if line.startswith("error: ")]
+        expect(f"lines of '{args}'", (len(lines), p.stdout), (1, ""))
+        expect_true(f"'{args}' says why", words in lines[0], lines[0])
+    p = subprocess.run([lab.binary, "--help"], capture_output=True, text=True, check=True)
+    for word in ("--dir", "--vfs", "--tap", "--cmd-timeout", "--no-vxlan", "--log", "gen port=P"):
+        expect_true(f"--help has {word}", word in p.stdout, p.stdout)
+
+
 @suite.case("an unknown command is refused, and the stream stays in step")
 def unknown(lab):
     s = lab.connect()

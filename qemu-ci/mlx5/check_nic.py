@@ -243,6 +243,73 @@ def fault(lab):
     expect_true("ping", " 0% packet loss" in run("ping -c 3 -i 0.1 -W 2 10.9.0.2"), p)
 
 
+class Raw:
+    """Commands as bytes, through the driver's own debugfs files."""
+
+    def __init__(self):
+        self.dir = f"/sys/kernel/debug/mlx5/{pci_device()}/cmd"
+
+    def write(self, name, data):
+        with open(f"{self.dir}/{name}", "wb", buffering=0) as f:
+            f.write(data)
+
+    def run(self, command, out_len=16):
+        """0, or the error of the command."""
+        self.write("in", command)
+        self.write("out_len", b"%d" % out_len)
+        try:
+            self.write("run", b"go")
+        except OSError as e:
+            return e.errno
+        return 0
+
+
+def command(opcode, op_mod=0, size=16, **words):
+    """The bytes of a command; words by their number as w2=..."""
+    b = bytearray(size)
+    b[0:2], b[6:8] = opcode.to_bytes(2, "big"), op_mod.to_bytes(2, "big")
+    for name, v in words.items():
+        at = 4 * int(name[1:])
+        b[at : at + 4] = v.to_bytes(4, "big")
+    return bytes(b)
+
+
+QUERY_ISSI, QUERY_HCA_CAP, DESTROY_TIR, QUERY_CQ = 0x10A, 0x100, 0x902, 0x402
+
+
+@suite.case("strict: unknown commands, fields, handles and lengths are refused, and logged")
+def strict(lab):
+    raw = Raw()
+    expect("a command that is right", raw.run(command(QUERY_ISSI), 112), 0)
+    bad = {
+        "an opcode that nobody knows": command(0x7FF),
+        "an opcode that the model does not know": command(QUERY_CQ),
+        "a bit that the layout reserves": command(QUERY_ISSI, w2=0x10),
+        "capabilities that there are not": command(QUERY_HCA_CAP, op_mod=0x7E),
+        "a handle that does not exist": command(DESTROY_TIR, w2=0x777777),
+        "a command that is too short": command(QUERY_HCA_CAP, size=8),
+    }
+    before = lab.model.ask("status")
+    for what, c in bad.items():
+        expect_true(what, raw.run(c, 4112) != 0, "was accepted")
+    now = lab.model.ask("status")
+    expect("refused", now["refused"] - before["refused"], len(bad))
+    expect("warnings in the model's log", now["warnings"] - before["warnings"], len(bad))
+    log = run("dmesg")
+    for word in ("bad operation", "bad parameter", "bad resource", "bad input length"):
+        expect_true(f"the driver says '{word}'", word in log)
+    expect_true("ping", " 0% packet loss" in run("ping -c 2 -i 0.1 -W 2 10.9.0.2"))
+
+
+@suite.case("a command that fails inside the device is an error, and the driver goes on")
+def internal(lab):
+    raw = Raw()
+    for kind in ("internal", "bad-param", "limit"):
+        lab.model.ask("fault", command="query_issi", kind=kind)
+        expect_true(kind, raw.run(command(QUERY_ISSI), 112) != 0, "no error")
+    expect("and then", raw.run(command(QUERY_ISSI), 112), 0)
+
+
 @suite.case("a late command is waited for")
 def late(lab):
     lab.model.ask("fault", command="query_vport_state", kind="late", ms=1500, times=1)
@@ -290,6 +357,32 @@ def cycles(lab):
     return f"{s['commands']} commands, {s['refused']} refused"
 
 
+@suite.case("a command that is not answered: the driver's timeout, and it goes on")
+def timeout(lab):
+    lab.model.ask("cmd-timeout", ms=8000)
+    lab.up = load()
+    run(f"ip link set {lab.up} up")
+    lab.model.ask("fault", command="query_issi", kind="timeout")
+    start = time.monotonic()
+    errno = Raw().run(command(QUERY_ISSI), 112)
+    took = time.monotonic() - start
+    lab.model.ask("cmd-timeout", ms=0)
+    expect("error", errno, 110)
+    expect_true("after 8 s", 7 < took < 40, f"{took:.1f} s")
+    expect_true("reported", "timeout. Will cause a leak of a command resource" in run("dmesg"))
+    expect("the next one", Raw().run(command(QUERY_ISSI), 112), 0)
+    # The driver cannot be unloaded before it has got the command's slot back.
+    expect("answered too late", lab.model.ask("answer-late")["answered"], 1)
+    for _ in range(50):
+        if "completion arrived after timeout" in run("dmesg"):
+            break
+        time.sleep(0.1)
+    expect_true("noticed", "completion arrived after timeout" in run("dmesg"))
+    run("modprobe -r mlx5_core")
+    lab.all_gone()
+    return f"after {took:.1f} s"
+
+
 @suite.case("a fatal health error is reported, and the driver unloads")
 def health(lab):
     load()
@@ -301,6 +394,23 @@ def health(lab):
     expect_true("reported", "firmware internal error" in run("dmesg"))
     lab.model.ask("health", syndrome=0)
     run("modprobe -r mlx5_core")
+
+
+@suite.case("the model dies: the driver says so, and the guest lives on")
+def model_dies(lab):
+    lab.up = load()
+    run(f"ip link set {lab.up} up")
+    seen = run("dmesg")
+    lab.model.ask("quit")
+    words = ("health compromised", "Fatal error", "device's health", "failed reading from pci")
+    for _ in range(60):
+        log = run("dmesg")[len(seen) :]
+        if any(w in log for w in words):
+            break
+        time.sleep(0.5)
+    expect_true("the driver noticed", any(w in log for w in words), log[-300:])
+    expect("the guest's own network", run("ping -c 1 127.0.0.1").count("1 received"), 1)
+    return [line for line in log.splitlines() if any(w in line for w in words)][0]
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """Inside the guest: VXLAN encapsulation and decapsulation in the model."""
 
+import os
 import sys
 
 from check_tc import Lab, enter, leave
-from model import Tc, cpu_rx, raw_send, run, sh, time, udp
+from model import Tc, cpu_rx, raw_send, run, sh, switchdev, time, udp
 from suite import Suite, expect, expect_true
 
 suite = Suite("vxlan")
@@ -112,6 +113,78 @@ def decap(lab):
     )
 
 
+LOCAL6, REMOTE6 = "fd00:1::1", "fd00:1::2"
+
+
+def over_ipv6(frames):
+    return [f for f in frames if f[12:14] == b"\x86\xdd" and f[20] == 17]
+
+
+@suite.case("IPv6 below: encapsulation, with the bytes of the kernel's own vxlan")
+def encap6(lab):
+    # The driver reads the device's counters once a second, and gives one that it
+    # has not read since to the next rule as it is.
+    time.sleep(1.5)
+    lab.tc.delete(lab.reps[0])
+    run(f"sysctl -qw net.ipv6.conf.{lab.up}.disable_ipv6=0")
+    run(f"ip addr add {LOCAL6}/64 dev {lab.up} nodad")
+    run(f"ip neigh replace {REMOTE6} lladdr {REMOTE_MAC} dev {lab.up} nud permanent")
+    run(
+        f"ip link add vx1 type vxlan id 77 local {LOCAL6} remote {REMOTE6} "
+        f"dstport 4790 ttl 64 dev {lab.up} udp6zerocsumtx udp6zerocsumrx"
+    )
+    run("ip link set vx1 up")
+    inner = udp(1, 2)
+    soft = over_ipv6(lab.model.capture("uplink", lambda: raw_send("vx1", [inner])))
+    run("ip link del vx1")
+    lab.tc.add(
+        lab.reps[0],
+        f"dst_mac {INNER} action tunnel_key set src_ip {LOCAL6} dst_ip {REMOTE6} "
+        "dst_port 4789 id 77 ttl 64 nocsum pipe action mirred egress redirect dev vx0",
+    )
+    before = cpu_rx(lab.reps[0])
+    hard = over_ipv6(lab.model.capture("uplink", lambda: lab.model.send("vf0", count=3)))
+    soft = [f for f in soft if int.from_bytes(f[56:58], "big") == 4790]
+    expect("frames", (len(soft), len(hard)), (1, 3))
+    expect("through the CPU", cpu_rx(lab.reps[0]) - before, 0)
+
+    def comparable(f):
+        # The flow label, the ports and the UDP checksum of each may differ.
+        f = bytearray(f)
+        for start, end in ((15, 18), (54, 58), (60, 62)):
+            f[start:end] = bytes(end - start)
+        return bytes(f[:70]).hex()
+
+    expect("outer headers", comparable(hard[0]), comparable(soft[0]))
+    expect("VXLAN port", int.from_bytes(hard[0][56:58], "big"), 4789)
+    expect("inner frame", hard[0][70:84].hex(), inner[:14].hex())
+    got = lab.tc.wait_stats(lab.reps[0], 3)
+    expect("tc -s", (got[0], got[2]), (3, True))
+
+
+@suite.case("IPv6 below: decapsulation")
+def decap6(lab):
+    lab.tc.delete("vx0")
+    lab.tc.add(
+        "vx0",
+        f"enc_src_ip {REMOTE6} enc_dst_ip {LOCAL6} enc_key_id 77 enc_dst_port 4789 "
+        f"dst_mac {INNER} "
+        f"action tunnel_key unset pipe action mirred egress redirect dev {lab.reps[1]}",
+        where="",
+    )
+    expect_true("in hardware", lab.tc.stats("vx0")[2])
+    outer = over_ipv6(lab.model.capture("uplink", lambda: lab.model.send("vf0", count=1)))[-1]
+    head = bytearray(outer[:70])
+    head[0:6], head[6:12] = outer[6:12], outer[0:6]
+    head[22:38], head[38:54] = outer[38:54], outer[22:38]
+    inner = udp(3, 2, payload=b"through the tunnel").ljust(len(outer) - 70, b"\0")
+    frame = bytes(head) + inner
+    before = cpu_rx(lab.up)
+    frames = lab.model.capture("vf1", lambda: lab.model.ask("send", port="uplink", hex=frame.hex()))
+    expect("inner frame", [f.hex() for f in frames], [inner.hex()])
+    expect("through the CPU", cpu_rx(lab.up) - before, 0)
+
+
 @suite.case("rules away: encapsulations are freed")
 def away(lab):
     lab.tc.close()
@@ -126,5 +199,26 @@ def away(lab):
 
 suite.case("leave switchdev mode, unload: nothing left, no warning")(leave)
 
+
+def die(model):
+    """Ends this guest at once, in the middle of traffic; check.sh looks at the
+    model afterwards, and gives it to the next guest."""
+    up, reps = switchdev()
+    Tc(reps[0]).add(reps[0], f"dst_mac {INNER} action mirred egress redirect dev {reps[1]}")
+    model.ask("gen", port="vf0", count=100_000, rate=500)
+    model.ask("gen", port="vf2", count=100_000, rate=500, stream=2)
+    time.sleep(1)
+    with open(os.path.join(os.environ["RESULTS"], "died"), "w") as f:
+        f.write("on purpose\n")
+        os.fsync(f.fileno())
+    with open("/proc/sysrq-trigger", "w") as f:
+        f.write("b")
+    time.sleep(30)
+
+
 if __name__ == "__main__":
-    sys.exit(suite.run(Lab(), only=sys.argv[1] if len(sys.argv) > 1 else None))
+    lab = Lab()
+    status = suite.run(lab, only=sys.argv[1] if len(sys.argv) > 1 else None)
+    if status == 0 and os.environ.get("MLX5_DIE"):
+        die(lab.model)
+    sys.exit(status)

@@ -8,6 +8,11 @@
 MLX5_CACHE=$(per_tree mlx5-model)
 MLX5_BIN=$MLX5_CACHE/target/release/mlx5-model
 MLX5_PID=
+# A process in the network namespace that the model runs in, where its TAP devices
+# appear; none: this shell's own.
+MLX5_NETNS=
+# Processes that keep a namespace.
+MLX5_KEEPERS=()
 export MLX5_CACHE MLX5_BIN
 
 # mlx5_cargo ARGUMENT...: cargo of the tool root, on the model's package.
@@ -36,7 +41,7 @@ mlx5_start() {
 	local dir=$1 tries=100
 	shift
 	mkdir -p "$dir"
-	in_tools "$MLX5_BIN" run --dir "$dir" "$@" 2>"$dir/model.log" </dev/null &
+	mlx5_in "$MLX5_NETNS" "$MLX5_BIN" run --dir "$dir" "$@" 2>"$dir/model.log" </dev/null &
 	MLX5_PID=$!
 	while [ $((tries -= 1)) -gt 0 ]; do
 		! grep -q 'ready:' "$dir/model.log" 2>/dev/null || return 0
@@ -45,6 +50,46 @@ mlx5_start() {
 	done
 	cat "$dir/model.log" >&2
 	die "the device model did not start"
+}
+
+# mlx5_namespace NAME: make a network namespace; NAME is set to the id of a
+# process in it.
+mlx5_namespace() {
+	local -n keeper=$1
+	unshare --net sleep 3600 </dev/null &
+	keeper=$!
+	MLX5_KEEPERS+=("$keeper")
+	while [ "$(readlink "/proc/$keeper/ns/net")" = "$(readlink /proc/self/ns/net)" ]; do
+		kill -0 "$keeper" 2>/dev/null || die "no network namespace could be made"
+		sleep 0.05
+	done
+	mlx5_in "$keeper" ip link set lo up
+}
+
+# mlx5_in PID COMMAND...: a command of the tool root, in that namespace.
+mlx5_in() {
+	local pid=$1
+	shift
+	if [ -z "$pid" ]; then in_tools "$@"; else in_tools nsenter "--net=/proc/$pid/ns/net" "$@"; fi
+}
+
+# mlx5_guest_in PID COMMAND...: a command of the guest root, in that namespace
+# outside the guest.
+mlx5_guest_in() {
+	# shellcheck disable=SC2016 # the inner shell expands these
+	in_tools sh -c 'mount --rbind /dev "$2/dev" && mount -t tmpfs tmpfs "$2/tmp" &&
+		net=$1 root=$2 && shift 2 && exec nsenter "--net=/proc/$net/ns/net" chroot "$root" "$@"' \
+		sh "$1" "$GUESTROOT" "${@:2}"
+}
+
+# mlx5_host NAME TAP ADDRESS/LENGTH MAC: a host behind a TAP device of the model,
+# in a namespace of its own; NAME is set as by mlx5_namespace.
+mlx5_host() {
+	mlx5_namespace "$1"
+	mlx5_in "$MLX5_NETNS" ip link set "$2" netns "${!1}"
+	mlx5_in "${!1}" sh -c 'sysctl -qw net.ipv6.conf.all.disable_ipv6=1 2>/dev/null
+		ip link set "$1" address "$3" && ip addr add "$2" dev "$1" && ip link set "$1" up' \
+		sh "$2" "$3" "$4"
 }
 
 # mlx5_ctl DIR REQUEST [KEY=VALUE...]
@@ -58,6 +103,16 @@ mlx5_stop() {
 	mlx5_ctl "$1" quit >/dev/null 2>&1 || kill "$MLX5_PID" 2>/dev/null || true
 	wait "$MLX5_PID" 2>/dev/null || true
 	MLX5_PID=
+}
+
+# mlx5_cleanup: end the namespaces, and what was put into MLX5_KEEPERS besides.
+mlx5_cleanup() {
+	local p
+	for p in "${MLX5_KEEPERS[@]}"; do
+		# shellcheck disable=SC2046 # they are numbers
+		kill $(tree_of "$p") 2>/dev/null || true
+	done
+	MLX5_KEEPERS=() MLX5_NETNS=
 }
 
 # mlx5_qemu_args DIR: arguments for boot.sh that attach the model: the device,
