@@ -5,7 +5,7 @@
 # shellcheck disable=SC2317 # the checks are called by name
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-CHECKS=(rustfmt clippy sparse checkpatch shellcheck ruff gates panics)
+CHECKS=(rustfmt clippy model sparse checkpatch shellcheck ruff gates panics)
 
 usage() {
 	cat <<TXT
@@ -15,6 +15,7 @@ Checks (default: all): ${CHECKS[*]}
 
   rustfmt     the kernel's .rustfmt.toml
   clippy      Kbuild's CLIPPY=1 with warnings as errors
+  model       cargo clippy on the mlx5 device model, with warnings as errors
   sparse      Kbuild's C=2 on the C shims
   checkpatch  --strict, on C, headers, Rust, scripts and Kbuild files
   shellcheck  shell scripts
@@ -59,6 +60,14 @@ check_clippy() {
 	lint_build CLIPPY=1 KRUSTFLAGS=-Dwarnings modules && return
 	grep -vE '^(make|  [A-Z]+ )' "$LOG/lint-build.log"
 	return 1
+}
+
+check_model() {
+	# A subshell: it has settings of its own.
+	(
+		. "$TOP/qemu-ci/mlx5/lib.sh"
+		locked "${MLX5_CACHE##*/}" mlx5_cargo clippy --release --locked --all-targets --quiet -- -Dwarnings
+	)
 }
 
 check_sparse() {
