@@ -140,8 +140,7 @@ pub(crate) const INLINE_WORDS: usize = 7;
 #[repr(C)]
 pub(crate) struct SwFlow {
     id: SwFlowId,
-    /// The hash of the identifier.
-    id_hash: u64,
+    hash: u64,
     more_words: Option<KBox<KVec<u64>>>,
     mask: RcuArc<FlowMask>,
     words: [u64; INLINE_WORDS],
@@ -159,13 +158,13 @@ const _: () = assert!(
 );
 
 impl SwFlow {
-    /// A flow for `mask` that matches what `key` gives under it, and whose
-    /// identifier has this hash.
+    /// A flow for `mask` that matches what `key` gives under it, which has this
+    /// hash.
     pub(crate) fn new(
         mask: RcuArc<FlowMask>,
         key: KeyRef<'_>,
         id: SwFlowId,
-        id_hash: u64,
+        hash: u64,
         actions: RcuBox<SwFlowActions>,
     ) -> Result<RcuArc<Self>> {
         let mut words = [0; INLINE_WORDS];
@@ -185,7 +184,7 @@ impl SwFlow {
         Ok(RcuArc::new(
             Self {
                 id,
-                id_hash,
+                hash,
                 more_words,
                 words,
                 mask,
@@ -207,11 +206,13 @@ impl SwFlow {
         (&self.words, more)
     }
 
-    /// Has the CPU fetch what a command is about to need of the flow.
+    /// Has the CPU fetch what a command is about to need of the flow, but for
+    /// what it has looked at to find it.
     #[inline]
     pub(crate) fn prefetch(&self) {
         prefetch(&self.mask);
         prefetch(&self.actions);
+        prefetch(&self.own_stats);
     }
 
     /// What is counted.
@@ -220,10 +221,10 @@ impl SwFlow {
         FlowStats::new(&self.stats, &self.own_stats)
     }
 
-    /// The hash of the identifier.
+    /// The hash of what the flow matches.
     #[inline]
-    pub(crate) fn id_hash(&self) -> u64 {
-        self.id_hash
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
     }
 
     /// The masked key.

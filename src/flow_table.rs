@@ -301,14 +301,16 @@ impl FlowTable {
         let (mask, new_mask) = self.find_or_make_mask(mask)?;
         let key = key.as_ref();
         let hash = mask.hash(&self.seeds, key);
-        let id_hash = id_hash(&self.seeds, &id);
-        let flow = SwFlow::new(mask.clone(), key, id, id_hash, actions)?;
+        self.flows.prefetch(hash);
+        let flow = SwFlow::new(mask.clone(), key, id, hash, actions)?;
+        let id_hash_of = |f: &SwFlow| id_hash(&self.seeds, f.id());
+        let id_hash = id_hash_of(&flow);
 
         // The new flow becomes visible to packets last.
-        self.ids.insert(id_hash, flow.clone(), SwFlow::id_hash)?;
+        self.ids.insert(id_hash, flow.clone(), id_hash_of)?;
         let inserted = self
             .flows
-            .insert(hash, flow.clone(), |f| f.mask().hash_of(&self.seeds, f))
+            .insert(hash, flow.clone(), SwFlow::hash)
             .and_then(|()| {
                 if new_mask {
                     self.publish_mask(&mask)
@@ -334,7 +336,9 @@ impl FlowTable {
     /// C: `ovs_flow_tbl_remove()` of what was found.
     pub(crate) fn take_id(&self, _lock: &OvsGuard, id: &SwFlowId) -> Option<RcuArc<SwFlow>> {
         let flow = self.ids.take(id_hash(&self.seeds, id), |flow| {
+            // It nearly always is.
             flow.prefetch();
+            self.flows.prefetch(flow.hash());
             flow.id() == id
         })?;
         self.hide(&flow);
@@ -352,8 +356,7 @@ impl FlowTable {
 
     /// Takes a flow that has lost its name away from packets, too.
     fn hide(&self, flow: &SwFlow) {
-        self.flows
-            .remove(flow.mask().hash_of(&self.seeds, flow), flow);
+        self.flows.remove(flow.hash(), flow);
         if flow.mask().remove_flow() {
             self.unused_masks.fetch_add(1, Ordering::Relaxed);
             self.drop_unused_masks();

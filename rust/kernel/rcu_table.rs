@@ -187,11 +187,14 @@ impl<T: Send + Sync + 'static> Buckets<T> {
         None
     }
 
-    /// Has the CPU fetch the slots that an element with this hash is most likely
-    /// in, while it fetches their tags.
+    /// Has the CPU fetch the group that an element with this hash is most likely
+    /// in: tags and slots at the same time.
     #[inline]
     fn prefetch(&self, hash: u64) {
         let group = hash as usize & self.group_mask;
+        if let Some(tags) = self.tags.get(group) {
+            prefetch(tags);
+        }
         if let Some(slot) = self.slots.get(group.wrapping_mul(GROUP)) {
             prefetch(slot);
         }
@@ -311,6 +314,15 @@ impl<T: Send + Sync + 'static> RcuTable<T> {
             len: AtomicUsize::new(0),
             writer: KBox::pin_init(new_mutex!(writer), GFP_KERNEL)?,
         })
+    }
+
+    /// Has the CPU fetch what a look for an element with this hash needs, while
+    /// it does something else before that.
+    pub fn prefetch(&self, hash: u64) {
+        let guard = rcu::read_lock();
+        if let Some(buckets) = self.buckets.get(RcuRead::from(&guard)) {
+            buckets.prefetch(hash);
+        }
     }
 
     /// How many elements there are.

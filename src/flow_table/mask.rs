@@ -212,17 +212,6 @@ impl FlowMask {
         self.seed.wrapping_add(self.whole.hash(seeds, key))
     }
 
-    /// The hash of a flow that has this mask.
-    pub(crate) fn hash_of(&self, seeds: &HashSeeds, flow: &SwFlow) -> u64 {
-        let (inline, more) = flow.masked_words();
-        self.whole
-            .iter()
-            .zip(Iterator::chain(inline.iter(), more))
-            .fold(self.seed, |h, ((i, _), &w)| {
-                h.wrapping_add(seeds.word(i, w))
-            })
-    }
-
     /// Whether `key` matches `flow`, which has this mask.
     #[inline]
     pub(crate) fn matches(&self, key: KeyRef<'_>, flow: &SwFlow) -> bool {
