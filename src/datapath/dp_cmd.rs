@@ -111,12 +111,8 @@ static DATAPATH_POLICY: [NlaPolicy; N_ATTRS] = NlaPolicy::table(&[
     (IFINDEX, NlaPolicy::s32_min(0)),
 ]);
 
-static DP_DATAPATH_GENL_OPS: [SmallOp; 4] = [
-    SmallOp::new(CMD_NEW).uns_admin_perm().doit::<DpNew>(),
-    SmallOp::new(CMD_DEL).uns_admin_perm().doit::<DpDel>(),
-    SmallOp::new(CMD_GET).doit::<DpGet>().dumpit::<DpGet>(),
-    SmallOp::new(CMD_SET).uns_admin_perm().doit::<DpSet>(),
-];
+static DP_DATAPATH_GENL_OPS: [SmallOp; 4] =
+    genl::ops::<DpNew, DpDel, DpGet, DpSet>([CMD_NEW, CMD_DEL, CMD_GET, CMD_SET]);
 
 static OVS_DP_DATAPATH_MULTICAST_GROUP: [MulticastGroup; 1] =
     [MulticastGroup::new(uapi::OVS_DATAPATH_MCGROUP)];

@@ -114,12 +114,8 @@ static FLOW_POLICY: [NlaPolicy; N_ATTRS] = NlaPolicy::table(&[
     (UFID_FLAGS, NlaPolicy::u32()),
 ]);
 
-static DP_FLOW_GENL_OPS: [SmallOp; 4] = [
-    SmallOp::new(CMD_NEW).uns_admin_perm().doit::<FlowNew>(),
-    SmallOp::new(CMD_DEL).uns_admin_perm().doit::<FlowDel>(),
-    SmallOp::new(CMD_GET).doit::<FlowGet>().dumpit::<FlowGet>(),
-    SmallOp::new(CMD_SET).uns_admin_perm().doit::<FlowSet>(),
-];
+static DP_FLOW_GENL_OPS: [SmallOp; 4] =
+    genl::ops::<FlowNew, FlowDel, FlowGet, FlowSet>([CMD_NEW, CMD_DEL, CMD_GET, CMD_SET]);
 
 static OVS_DP_FLOW_MULTICAST_GROUP: [MulticastGroup; 1] =
     [MulticastGroup::new(uapi::OVS_FLOW_MCGROUP)];

@@ -9,6 +9,8 @@ use kernel::{
 
 use kernel_ext::net::{
     genetlink::{
+        Doit,
+        Dumpit,
         Family,
         FamilyDef,
         GenlHdr,
@@ -65,6 +67,20 @@ pub(super) const fn family(
         netnsok: true,
         parallel_ops: true,
     })
+}
+
+/// The operations of a family that makes, deletes, gets and sets something, with
+/// the numbers of these commands. Whoever may administer a user namespace may
+/// run those that change something in its network namespaces.
+pub(super) const fn ops<New: Doit, Del: Doit, Get: Doit + Dumpit, Set: Doit>(
+    [new, del, get, set]: [u32; 4],
+) -> [SmallOp; 4] {
+    [
+        SmallOp::new(new).uns_admin_perm().doit::<New>(),
+        SmallOp::new(del).uns_admin_perm().doit::<Del>(),
+        SmallOp::new(get).doit::<Get>().dumpit::<Get>(),
+        SmallOp::new(set).uns_admin_perm().doit::<Set>(),
+    ]
 }
 
 /// The datapath that `struct ovs_header` names: the interface index of its

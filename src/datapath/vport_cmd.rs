@@ -101,14 +101,8 @@ static VPORT_POLICY: [NlaPolicy; N_ATTRS] = NlaPolicy::table(&[
     (UPCALL_STATS, NlaPolicy::nested()),
 ]);
 
-static DP_VPORT_GENL_OPS: [SmallOp; 4] = [
-    SmallOp::new(CMD_NEW).uns_admin_perm().doit::<VportNew>(),
-    SmallOp::new(CMD_DEL).uns_admin_perm().doit::<VportDel>(),
-    SmallOp::new(CMD_GET)
-        .doit::<VportGet>()
-        .dumpit::<VportGet>(),
-    SmallOp::new(CMD_SET).uns_admin_perm().doit::<VportSet>(),
-];
+static DP_VPORT_GENL_OPS: [SmallOp; 4] =
+    genl::ops::<VportNew, VportDel, VportGet, VportSet>([CMD_NEW, CMD_DEL, CMD_GET, CMD_SET]);
 
 static OVS_DP_VPORT_MULTICAST_GROUP: [MulticastGroup; 1] =
     [MulticastGroup::new(uapi::OVS_VPORT_MCGROUP)];
