@@ -79,7 +79,7 @@ help:
 	@echo '  make demo            real Open vSwitch on our module and on the C one, side by side;'
 	@echo '                       then with flows in the switch of a device model'
 	@echo '  make check           the tests; ends with N passed, N failed, N skipped'
-	@echo '  make check-all       the same, the debug kernel and the mlx5 device model'
+	@echo '  make check-all       the same, and the debug kernel'
 	@echo '  make suite           the differential suite alone'
 	@echo '  make selftests       the kernel selftests of openvswitch alone'
 	@echo '  make kunit           KUnit suites on user-mode Linux'
