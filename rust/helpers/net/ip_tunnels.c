@@ -3,6 +3,7 @@
 #include <net/dst.h>
 #include <net/dst_metadata.h>
 #include <net/ip_tunnels.h>
+#include <net/vxlan.h>
 
 #ifdef __BINDGEN__
 /* Members of an enumeration without a name. */
@@ -50,4 +51,16 @@ __rust_helper void rust_helper_skb_dst_replace(struct sk_buff *skb, struct dst_e
 	skb_dst_drop(skb);
 	dst_hold(dst);
 	skb_dst_set(skb, dst);
+}
+
+__rust_helper void rust_helper_dst_hold(struct dst_entry *dst)
+{
+	dst_hold(dst);
+}
+
+__rust_helper __be16 rust_helper_vxlan_dst_port(const struct net_device *dev)
+{
+	const struct vxlan_dev *vxlan = netdev_priv(dev);
+
+	return netif_is_vxlan(dev) ? vxlan->cfg.dst_port : 0;
 }

@@ -92,6 +92,16 @@ impl MetadataDst {
     }
 }
 
+impl Clone for MetadataDst {
+    /// Another reference. C: `dst_hold()`.
+    fn clone(&self) -> Self {
+        // SAFETY: The pointer is valid; `dst` is the first member.
+        unsafe { bindings::dst_hold(self.0.as_ptr().cast()) };
+        // INVARIANT: The reference was just taken.
+        Self(self.0)
+    }
+}
+
 impl Drop for MetadataDst {
     fn drop(&mut self) {
         // SAFETY: A reference is owned and given away; `dst` is the first

@@ -25,6 +25,10 @@ pub use self::{
         AddrType,
         FlowRule,
         FLOW_DIS_FIRST_FRAG,
+        FLOW_DIS_F_TUNNEL_CRIT_OPT,
+        FLOW_DIS_F_TUNNEL_CSUM,
+        FLOW_DIS_F_TUNNEL_DONT_FRAGMENT,
+        FLOW_DIS_F_TUNNEL_OAM,
         FLOW_DIS_IS_FRAGMENT, //
     },
 };

@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/net/ip_tunnels.h`](srctree/include/net/ip_tunnels.h)
 
-use crate::bindings;
+use crate::{
+    bindings,
+    net::netdevice::NetDevice, //
+};
 use kernel::{
     prelude::*,
     types::Opaque, //
@@ -217,6 +220,12 @@ impl IpTunnelInfo {
         unsafe { &*ptr.cast() }
     }
 
+    /// The C structure, for reading.
+    #[inline]
+    pub(crate) fn as_ptr(&self) -> *const bindings::ip_tunnel_info {
+        self.0.get()
+    }
+
     #[inline]
     fn as_ref(&self) -> &bindings::ip_tunnel_info {
         // SAFETY: By the type invariants.
@@ -255,5 +264,14 @@ impl IpTunnelInfo {
             let opts = bindings::ip_tunnel_info_opts(self.0.get());
             core::slice::from_raw_parts(opts.cast::<u8>(), len)
         }
+    }
+}
+
+impl NetDevice {
+    /// The UDP port that a VXLAN device listens on. Nothing for other devices.
+    pub fn vxlan_dst_port(&self) -> Option<Be16> {
+        // SAFETY: The device is valid.
+        let port = unsafe { bindings::vxlan_dst_port(self.as_ptr()) };
+        (port != 0).then(|| Be16::from_bytes(port.to_ne_bytes()))
     }
 }

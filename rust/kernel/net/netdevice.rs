@@ -268,6 +268,18 @@ impl NetDevice {
         ptr::eq(read_field!(self, nd_net.net), net.as_raw())
     }
 
+    /// What kind of virtual device it is, if it is one. C:
+    /// `dev->rtnl_link_ops->kind`.
+    pub fn link_kind(&self) -> Option<&CStr> {
+        let ops = read_field!(self, rtnl_link_ops);
+        // SAFETY: The operations of a device are static and stay at least as
+        // long as the device; the kind is a C string.
+        unsafe {
+            let kind = ops.as_ref()?.kind;
+            (!kind.is_null()).then(|| CStr::from_char_ptr(kind))
+        }
+    }
+
     /// Makes the packet one of this device, for as long as it is processed
     /// under the RCU read lock. C: `skb->dev = dev`.
     #[inline]

@@ -11,7 +11,10 @@ use super::rule::{
 };
 use crate::{
     bindings,
-    net::netdevice::NetDevice, //
+    net::{
+        dst_metadata::MetadataDst,
+        netdevice::NetDevice, //
+    },
 };
 
 /// The most actions a rule may have. Drivers count on what traffic control
@@ -213,6 +216,20 @@ impl FlowRule {
             };
             set(&mut entry.mangle, mangle);
         })
+    }
+
+    /// Has the packet sent through a tunnel by the redirect or copy that comes
+    /// next, which is to a device of such tunnels. The rule takes a reference.
+    pub fn push_tunnel_encap(&mut self, dst: &MetadataDst) -> Result {
+        self.dsts.push(dst.clone(), GFP_KERNEL)?;
+        self.push(bindings::flow_action_id_FLOW_ACTION_TUNNEL_ENCAP, |entry| {
+            set(&mut entry.tunnel, dst.tun_info().as_ptr().cast_mut());
+        })
+    }
+
+    /// Takes the outer headers off.
+    pub fn push_tunnel_decap(&mut self) -> Result {
+        self.push(bindings::flow_action_id_FLOW_ACTION_TUNNEL_DECAP, |_| ())
     }
 
     /// Corrects checksums after changes: [`csum`].

@@ -20,13 +20,27 @@ use zerocopy::network_endian::{
 
 use crate::{
     bindings,
-    net::netdevice::NetDeviceRef, //
+    net::{
+        dst_metadata::MetadataDst,
+        netdevice::NetDeviceRef, //
+    },
 };
 
 /// The packet is a fragment. C: `FLOW_DIS_IS_FRAGMENT`.
 pub const FLOW_DIS_IS_FRAGMENT: u32 = bindings::flow_dissector_ctrl_flags_FLOW_DIS_IS_FRAGMENT;
 /// The packet is the first fragment. C: `FLOW_DIS_FIRST_FRAG`.
 pub const FLOW_DIS_FIRST_FRAG: u32 = bindings::flow_dissector_ctrl_flags_FLOW_DIS_FIRST_FRAG;
+/// The outer UDP or GRE header has a checksum. C: `FLOW_DIS_F_TUNNEL_CSUM`.
+pub const FLOW_DIS_F_TUNNEL_CSUM: u32 = bindings::flow_dissector_ctrl_flags_FLOW_DIS_F_TUNNEL_CSUM;
+/// The outer packet is not to be fragmented.
+/// C: `FLOW_DIS_F_TUNNEL_DONT_FRAGMENT`.
+pub const FLOW_DIS_F_TUNNEL_DONT_FRAGMENT: u32 =
+    bindings::flow_dissector_ctrl_flags_FLOW_DIS_F_TUNNEL_DONT_FRAGMENT;
+/// The packet is a control packet of the tunnel. C: `FLOW_DIS_F_TUNNEL_OAM`.
+pub const FLOW_DIS_F_TUNNEL_OAM: u32 = bindings::flow_dissector_ctrl_flags_FLOW_DIS_F_TUNNEL_OAM;
+/// An option has to be understood. C: `FLOW_DIS_F_TUNNEL_CRIT_OPT`.
+pub const FLOW_DIS_F_TUNNEL_CRIT_OPT: u32 =
+    bindings::flow_dissector_ctrl_flags_FLOW_DIS_F_TUNNEL_CRIT_OPT;
 
 /// Which kind of addresses a rule matches on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -211,12 +225,14 @@ unsafe impl Zeroable for Match {}
 ///
 /// `rule` came from `flow_rule_alloc()` with room for `room` actions, of which
 /// the first `num_entries` are valid. Its match points into `matches`, where
-/// every kind of key has a place. The devices of its actions are in `devs`.
+/// every kind of key has a place. The devices of its actions are in `devs`, their
+/// tunnels in `dsts`.
 pub struct FlowRule {
     pub(super) rule: NonNull<bindings::flow_rule>,
     pub(super) room: usize,
     pub(super) matches: KBox<Match>,
     pub(super) devs: KVec<NetDeviceRef>,
+    pub(super) dsts: KVec<MetadataDst>,
 }
 
 // SAFETY: The rule is plain memory, with references to devices, which are
@@ -255,6 +271,7 @@ impl FlowRule {
             room,
             matches,
             devs: KVec::new(),
+            dsts: KVec::new(),
         })
     }
 

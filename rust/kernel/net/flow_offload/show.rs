@@ -10,7 +10,10 @@ use kernel::fmt;
 use super::rule::FlowRule;
 use crate::{
     bindings,
-    net::netdevice::NetDevice, //
+    net::{
+        ip_tunnels::IpTunnelInfo,
+        netdevice::NetDevice, //
+    },
 };
 
 /// Bytes as hexadecimal digits.
@@ -252,10 +255,30 @@ impl FlowRule {
                 bindings::flow_action_id_FLOW_ACTION_CSUM => {
                     write!(f, "csum({:#x})", *data.csum_flags.as_ref())
                 }
+                bindings::flow_action_id_FLOW_ACTION_TUNNEL_DECAP => f.write_str("tunnel_decap"),
+                bindings::flow_action_id_FLOW_ACTION_TUNNEL_ENCAP => {
+                    show_tunnel(f, IpTunnelInfo::from_raw(*data.tunnel.as_ref()))
+                }
                 id => write!(f, "action{id}"),
             }
         }
     }
+}
+
+fn show_tunnel(f: &mut fmt::Formatter<'_>, info: &IpTunnelInfo) -> fmt::Result {
+    let key = info.key();
+    let used = if info.is_ipv6() { 32 } else { 8 };
+    write!(
+        f,
+        "tunnel_encap({},{},tos={},ttl={},{},{:#x},{})",
+        Hex(&key.tun_id),
+        Hex(key.addrs.get(..used).unwrap_or_default()),
+        key.tos,
+        key.ttl,
+        key.tp_dst,
+        key.tun_flags,
+        Hex(info.options())
+    )
 }
 
 fn show_dev(
