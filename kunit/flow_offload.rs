@@ -466,7 +466,7 @@ mod tests {
 
     fn bind(dev: &NetDevice) -> Result<Arc<FlowBlock>, BindError> {
         let guard = RtnlGuard::new();
-        FlowBlock::bind(dev, guard.proof())
+        FlowBlock::bind(dev, false, |_, _| (), guard.proof())
     }
 
     fn unbind(block: &FlowBlock, gone: impl FnMut(usize, HwDelta)) {

@@ -5,13 +5,14 @@
 use kernel::prelude::*;
 
 use crate::{
-    flow::key::SwFlowKey,
+    flow::tunnel::MatchKey,
     flow_netlink::{
         ovs_nla_copy_actions,
         ovs_nla_get_match,
         uapi::*, //
     },
     offload::{
+        action::OutPort,
         reason::Reason,
         rule::translate_rule, //
     },
@@ -28,6 +29,10 @@ use kernel_ext::net::{
 };
 
 pub(crate) type Put = fn(&mut AttrBuf) -> Result;
+
+/// The ports of two tunnels.
+pub(crate) const TUNNEL_PORT: u16 = 50;
+pub(crate) const GRE_PORT: u16 = 51;
 
 pub(crate) const MACS: [u8; 12] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
 
@@ -61,8 +66,8 @@ pub(crate) fn flow(key: Put, mask: Put, actions: Put) -> Result<Result<Outcome, 
         buf.first().ok_or(EINVAL)
     }
     let m = ovs_nla_get_match(first(&key)?, Some(first(&mask)?), true)?;
-    let mut masked = SwFlowKey::zeroed();
-    let words = m.key.key.words().iter().zip(m.mask.key.words());
+    let mut masked = MatchKey::zeroed();
+    let words = m.key.words().iter().zip(m.mask.words());
     for (to, (key, mask)) in masked.words_mut().iter_mut().zip(words) {
         *to = key & mask;
     }
@@ -74,7 +79,15 @@ pub(crate) fn flow(key: Put, mask: Put, actions: Put) -> Result<Result<Outcome, 
             return Err(Reason::OutputGone);
         }
         ports.push(port_no, GFP_KERNEL)?;
-        NetDevice::get_by_name(Net::init(), c"lo").ok_or(Reason::OutputGone)
+        Ok(OutPort {
+            dev: NetDevice::get_by_name(Net::init(), c"lo").ok_or(Reason::OutputGone)?,
+            // Of a tunnel over UDP, of one without ports, and of no tunnel.
+            tunnel: match port_no {
+                TUNNEL_PORT => Some(true),
+                GRE_PORT => Some(false),
+                _ => None,
+            },
+        })
     });
     Ok(match rule {
         Ok(rule) => Ok(Outcome {

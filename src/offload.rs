@@ -13,7 +13,7 @@
 //! table of rules; nothing sleeps under them but for memory, and no other lock
 //! is taken there.
 
-mod action;
+pub(crate) mod action;
 pub(crate) mod block;
 pub(crate) mod engine;
 pub(crate) mod netlink;
@@ -21,6 +21,7 @@ pub(crate) mod policy;
 pub(crate) mod reason;
 pub(crate) mod rule;
 pub(crate) mod state;
+pub(crate) mod tunnel;
 
 use core::sync::atomic::{
     AtomicBool,

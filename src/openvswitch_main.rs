@@ -74,6 +74,9 @@ mod kunit_offload_flow;
 #[path = "../kunit/offload_rule.rs"]
 mod kunit_offload_rule;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../kunit/offload_tunnel.rs"]
+mod kunit_offload_tunnel;
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[path = "../kunit/tunnel.rs"]
 mod kunit_tunnel;
 

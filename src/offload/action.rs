@@ -12,6 +12,7 @@
 use kernel::prelude::*;
 
 use kernel_ext::net::{
+    dst_metadata::MetadataDst,
     flow_offload::{
         csum,
         FlowRule,
@@ -24,7 +25,10 @@ use zerocopy::{
     FromBytes, //
 };
 
-use super::reason::Reason;
+use super::{
+    reason::Reason,
+    tunnel::put_encap, //
+};
 use crate::{
     actions::{
         Action,
@@ -45,12 +49,20 @@ const MAX_DEPTH: u32 = 4;
 /// actions.
 const MAX_PUSHES: usize = 2;
 
+/// A port that is sent to.
+pub(crate) struct OutPort {
+    /// Its device.
+    pub(crate) dev: NetDeviceRef,
+    /// It is a tunnel's; whether packets go to a UDP port.
+    pub(crate) tunnel: Option<bool>,
+}
+
 /// Where outputs go.
 pub(super) struct Outputs<F> {
     /// The port that packets came in on.
     pub(super) in_port: u16,
-    /// The device of a port.
-    pub(super) device: F,
+    /// The port with a number.
+    pub(super) port: F,
 }
 
 /// Bits to write of a header, as bytes in the packet.
@@ -163,6 +175,8 @@ struct Builder<'a, F> {
     /// How many VLAN tags of the packet are left.
     tags: u8,
     outputs: Outputs<F>,
+    /// The tunnel that was set.
+    tunnel: Option<&'a MetadataDst>,
     changes: Changes,
     /// A run of changes is in the rule.
     changed: bool,
@@ -199,7 +213,7 @@ fn write_field<const N: usize>(
     }
 }
 
-impl<F: FnMut(u16) -> Result<NetDeviceRef, Reason>> Builder<'_, F> {
+impl<'a, F: FnMut(u16) -> Result<OutPort, Reason>> Builder<'a, F> {
     /// Puts the changes so far into the rule.
     fn put_changes(&mut self) -> Result<(), Reason> {
         if self.changes.is_empty() {
@@ -443,18 +457,27 @@ impl<F: FnMut(u16) -> Result<NetDeviceRef, Reason>> Builder<'_, F> {
             return Err(Reason::OutputToInPort);
         }
         self.put_changes()?;
-        let dev = (self.outputs.device)(port_no)?;
+        let port = (self.outputs.port)(port_no)?;
+        if let Some(udp) = port.tunnel {
+            let dst = self.tunnel.ok_or(Reason::EncapNoTunnel)?;
+            put_encap(self.rule, dst, udp)?;
+        }
         if last {
-            self.rule.push_redirect(&dev)?;
+            self.rule.push_redirect(&port.dev)?;
         } else {
-            self.rule.push_mirred(&dev)?;
+            self.rule.push_mirred(&port.dev)?;
         }
         Ok(())
     }
 
     /// Goes through a list: all actions, or a clone's. At its end the packet is
     /// done with if `last`. Returns the chain that it goes on in.
-    fn list(&mut self, actions: &[Action], last: bool, depth: u32) -> Result<Option<u32>, Reason> {
+    fn list(
+        &mut self,
+        actions: &'a [Action],
+        last: bool,
+        depth: u32,
+    ) -> Result<Option<u32>, Reason> {
         let depth = depth.checked_sub(1).ok_or(Reason::TooDeep)?;
         let seen = visible(actions, depth);
 
@@ -464,7 +487,7 @@ impl<F: FnMut(u16) -> Result<NetDeviceRef, Reason>> Builder<'_, F> {
             match action {
                 Action::Output(port_no) => self.output(*port_no, last)?,
                 Action::Set(set) => self.set(&set.field)?,
-                Action::SetTunnel(_) => return Err(Reason::ActionSetTunnel),
+                Action::SetTunnel(dst) => self.tunnel = Some(dst),
                 Action::PushVlan { tpid, tci } => self.push_vlan(*tpid, *tci)?,
                 Action::PopVlan => self.pop_vlan()?,
                 Action::Recirc(recirc_id) => {
@@ -545,7 +568,7 @@ pub(super) fn put_actions(
     mask: &SwFlowKey,
     tags: u8,
     actions: &[Action],
-    outputs: Outputs<impl FnMut(u16) -> Result<NetDeviceRef, Reason>>,
+    outputs: Outputs<impl FnMut(u16) -> Result<OutPort, Reason>>,
 ) -> Result<Option<u32>, Reason> {
     let mut builder = Builder {
         rule,
@@ -553,6 +576,7 @@ pub(super) fn put_actions(
         mask,
         tags,
         outputs,
+        tunnel: None,
         changes: Changes::new(),
         changed: false,
     };

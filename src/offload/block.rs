@@ -36,7 +36,8 @@ use crate::{
         activate,
         policy::Policy,
         port_bound,
-        rules_gone, //
+        rules_gone,
+        tunnel::tunnel_kind, //
     },
     vport::Vport, //
 };
@@ -154,7 +155,9 @@ impl PortBlock {
             return;
         }
         let bound = if vport.dp().net().get() == Net::init() {
-            FlowBlock::bind(vport.dev(), rtnl).map_err(BlockState::Refused)
+            let indirect = tunnel_kind(vport.dev()).is_some();
+            let gone = |cookie, delta| rules_gone(&[(cookie, delta)]);
+            FlowBlock::bind(vport.dev(), indirect, gone, rtnl).map_err(BlockState::Refused)
         } else {
             Err(BlockState::Namespace)
         };

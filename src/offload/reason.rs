@@ -78,8 +78,14 @@ reasons! {
     TooManyActions = "more actions than drivers take",
     NoChains = "recirculation, of which hardware cannot hand over an unfinished packet here",
     TooDeep = "clones nested deeper than four",
-    MatchTunnel = "match on a tunnel",
-    ActionSetTunnel = "action set of a tunnel",
+    MatchTunnel = "match on a tunnel and on a port that is none, or the reverse",
+    MatchTunnelId = "match on no tunnel id, or on one of more than 32 bits",
+    MatchTunnelOptions = "match on tunnel options",
+    MatchTunnelLabel = "match on the IPv6 flow label of a tunnel",
+    EncapNoTunnel = "output to a tunnel's port without a tunnel that was set",
+    EncapNoAddress = "send through a tunnel without addresses",
+    EncapNoPort = "send through a tunnel without a destination port",
+    EncapFlags = "send through a tunnel with checksum, OAM flag or critical options",
 }
 
 impl Reason {

@@ -18,14 +18,11 @@ use zerocopy::{
 };
 
 use kernel_ext::{
-    net::{
-        flow_offload::{
-            AddrType,
-            FlowRule,
-            FLOW_DIS_FIRST_FRAG,
-            FLOW_DIS_IS_FRAGMENT, //
-        },
-        netdevice::NetDeviceRef, //
+    net::flow_offload::{
+        AddrType,
+        FlowRule,
+        FLOW_DIS_FIRST_FRAG,
+        FLOW_DIS_IS_FRAGMENT, //
     },
     sync::rcu::RcuArc, //
 };
@@ -33,9 +30,15 @@ use kernel_ext::{
 use super::{
     action::{
         put_actions,
+        OutPort,
         Outputs, //
     },
-    reason::Reason, //
+    reason::Reason,
+    tunnel::{
+        put_device_port,
+        put_tunnel,
+        tunnel_kind, //
+    },
 };
 use crate::{
     actions::{
@@ -45,9 +48,12 @@ use crate::{
     datapath::Datapath,
     flow::{
         key::{
-            SwFlowKey,
             VlanHead,
             MAC_PROTO_ETHERNET, //
+        },
+        tunnel::{
+            MatchKey,
+            TunnelKey, //
         },
         SwFlow, //
     },
@@ -83,9 +89,9 @@ type Tag = (Bits<Be16>, Bits<u16>, Bits<u8>);
 
 /// A flow's match, and which of its mask's bits are still to be dealt with.
 struct Match<'a> {
-    key: &'a SwFlowKey,
-    mask: &'a SwFlowKey,
-    left: SwFlowKey,
+    key: &'a MatchKey,
+    mask: &'a MatchKey,
+    left: MatchKey,
 }
 
 /// Takes a field: its value and mask. It is dealt with then.
@@ -127,12 +133,6 @@ impl Match<'_> {
         Self::zero(take!(self, priority), Reason::MatchPriority)?;
         Self::zero(take!(self, skb_mark), Reason::MatchSkbMark)?;
         Self::zero(take!(self, dp_hash), Reason::MatchDpHash)?;
-
-        // Packets that hardware sees came through no tunnel of software.
-        take!(self, tun_proto);
-        if self.key.tun_proto != 0 {
-            return Err(Reason::MatchTunnel);
-        }
 
         take!(self, mac_proto);
         if self.key.mac_proto() != MAC_PROTO_ETHERNET {
@@ -339,10 +339,22 @@ impl Match<'_> {
         Ok(())
     }
 
+    /// The tunnel that packets came through, if they came through one.
+    fn tunnel(&mut self, rule: &mut FlowRule) -> Result<(), Reason> {
+        if take!(self, tun_proto).0 != 0 {
+            put_tunnel(rule, self.key, self.mask)?;
+        } else if self.key.tun.words().iter().any(|&word| word != 0) {
+            return Err(Reason::MatchTunnel);
+        }
+        self.left.tun = TunnelKey::zeroed();
+        Ok(())
+    }
+
     /// Puts all of the match into the rule. Returns the input port, the chain
     /// and how many VLAN tags packets have.
     fn put(&mut self, rule: &mut FlowRule) -> Result<(u16, u32, u8), Reason> {
         let (in_port, chain) = self.metadata()?;
+        self.tunnel(rule)?;
         let tags = self.ethernet(rule)?;
         let eth_type = (self.key.eth_type, self.mask.eth_type);
         let mut ip_proto = (0, 0);
@@ -367,6 +379,15 @@ impl Match<'_> {
     }
 }
 
+/// Whether a list ends in a recirculation.
+fn recirculates(actions: &[Action]) -> bool {
+    actions.iter().any(|action| match action {
+        Action::Recirc(_) => true,
+        Action::Clone(clone) => recirculates(&clone.actions),
+        _ => false,
+    })
+}
+
 /// A rule of a key, a mask and actions, and where it belongs: the input port,
 /// the chain, and the chain that it goes to.
 pub(crate) struct Rule {
@@ -376,14 +397,14 @@ pub(crate) struct Rule {
     pub(crate) goto_chain: Option<u32>,
 }
 
-/// Makes a rule of a masked key, its mask and its actions. `device` gives the
-/// device of a port that an action sends to.
+/// Makes a rule of a masked key, its mask and its actions. `port` gives the port
+/// that an action sends to.
 #[inline(never)]
 pub(crate) fn translate_rule(
-    key: &SwFlowKey,
-    mask: &SwFlowKey,
+    key: &MatchKey,
+    mask: &MatchKey,
     actions: &[Action],
-    device: impl FnMut(u16) -> Result<NetDeviceRef, Reason>,
+    port: impl FnMut(u16) -> Result<OutPort, Reason>,
 ) -> Result<Rule, Reason> {
     let mut rule = FlowRule::new(actions.len())?;
     let mut m = Match {
@@ -392,7 +413,11 @@ pub(crate) fn translate_rule(
         left: *mask,
     };
     let (in_port, chain, tags) = m.put(&mut rule)?;
-    let outputs = Outputs { in_port, device };
+    if key.tun_proto != 0 && !recirculates(actions) {
+        // Drivers take no such action of a rule that goes on in a chain.
+        rule.push_tunnel_decap()?;
+    }
+    let outputs = Outputs { in_port, port };
     let goto_chain = put_actions(&mut rule, key, mask, tags, actions, outputs)?;
     Ok(Rule {
         rule,
@@ -415,14 +440,10 @@ pub(crate) fn translate(
 ) -> Result<Translated, Reason> {
     let key = flow.key();
     let mask = flow.mask().key();
-    // A match on no tunnel is `tun_proto`; other fields are zero then.
-    if key.tun.words().iter().any(|&word| word != 0) {
-        return Err(Reason::MatchTunnel);
-    }
 
     let mut out_ports = KVec::new();
     let Rule {
-        rule,
+        mut rule,
         in_port,
         chain,
         goto_chain,
@@ -432,12 +453,21 @@ pub(crate) fn translate(
             return Err(Reason::OutputInternal);
         }
         out_ports.push(port_no, GFP_KERNEL)?;
-        Ok(vport.dev().hold(GFP_KERNEL))
+        Ok(OutPort {
+            dev: vport.dev().hold(GFP_KERNEL),
+            tunnel: tunnel_kind(vport.dev()),
+        })
     })?;
 
     let in_port = dp.ports.load(in_port.into()).ok_or(Reason::NoInPort)?;
     if in_port.is_internal() {
         return Err(Reason::InPortInternal);
+    }
+    if tunnel_kind(in_port.dev()).is_some() != (key.tun_proto != 0) {
+        return Err(Reason::MatchTunnel);
+    }
+    if key.tun_proto != 0 {
+        put_device_port(&mut rule, &key, mask, in_port.dev());
     }
     Ok(Translated {
         rule,

@@ -8,7 +8,10 @@
 
 use core::{
     mem::MaybeUninit,
-    ptr::NonNull,
+    ptr::{
+        self,
+        NonNull, //
+    },
     sync::atomic::{
         AtomicBool,
         Ordering, //
@@ -150,6 +153,9 @@ pub enum BindError {
 /// A block that is bound.
 struct Bound {
     dev: NetDeviceRef,
+    /// For a device without a driver of its own, such as a tunnel's: what the
+    /// drivers know the block by. It owns a reference to it.
+    indirect: Option<NonNull<FlowBlock>>,
     /// The driver's callbacks are in its list, so it does not move.
     block: KBox<Opaque<bindings::flow_block>>,
 }
@@ -171,26 +177,40 @@ pub struct FlowBlock {
     bound: RwSemaphore<Option<Bound>>,
     /// The driver's callbacks may be called without the rtnl lock.
     unlocked: AtomicBool,
+    /// Told of each rule that goes since its driver does.
+    gone: fn(usize, HwDelta),
     /// The cookies of the rules that the driver has.
     #[pin]
     cookies: Mutex<RBTree<usize, ()>>,
 }
 
 impl FlowBlock {
-    /// Asks the driver of `dev` to take rules for what the device receives.
-    /// Sleeps.
-    pub fn bind(dev: &NetDevice, rtnl: Rtnl<'_>) -> Result<Arc<Self>, BindError> {
+    /// Asks the driver of `dev` to take rules for what the device receives; or,
+    /// if `indirect` allows that and the device has no such driver, the drivers of
+    /// other devices. Sleeps.
+    ///
+    /// `gone` is told of the rules that go, with their last counters, since such
+    /// a driver does; it is called with the rtnl lock held.
+    pub fn bind(
+        dev: &NetDevice,
+        indirect: bool,
+        gone: fn(usize, HwDelta),
+        rtnl: Rtnl<'_>,
+    ) -> Result<Arc<Self>, BindError> {
         let failed = |e| BindError::Failed(e, DriverText::new());
-        if setup_tc_of(dev).is_none() {
+        let direct = setup_tc_of(dev).is_some();
+        // SAFETY: It only reads a list's head.
+        let offered = indirect && unsafe { bindings::flow_indr_dev_exists() };
+        if !direct && !offered {
             return Err(BindError::NoDriver);
         }
-        if !dev.has_hw_tc() {
+        if direct && !dev.has_hw_tc() {
             return Err(BindError::Disabled);
         }
         if dev.has_ingress_hooks() {
             return Err(BindError::Hooks);
         }
-        let this = Self::new().map_err(failed)?;
+        let this = Self::new(gone).map_err(failed)?;
         let block = KBox::new(Opaque::<bindings::flow_block>::zeroed(), GFP_KERNEL)
             .map_err(|_| failed(ENOMEM))?;
         // SAFETY: The block is new and stays where it is.
@@ -199,6 +219,7 @@ impl FlowBlock {
         let mut text = DriverText::new();
         let bound = Bound {
             dev: dev.hold(GFP_KERNEL),
+            indirect: (!direct).then(|| NonNull::from(&*this)),
             block,
         };
         let mut offload = Offload::new();
@@ -209,8 +230,13 @@ impl FlowBlock {
             rtnl,
         ) {
             Ok(()) => (),
-            Err(e) if e == EBUSY => return Err(BindError::Busy),
-            Err(e) => return Err(BindError::Failed(e, text)),
+            Err(e) => {
+                bound.forget_indirect(&mut text, rtnl);
+                return Err(match e {
+                    EBUSY => BindError::Busy,
+                    e => BindError::Failed(e, text),
+                });
+            }
         }
         // SAFETY: The driver has put its callbacks into the first list; the
         // second is empty. Both are valid.
@@ -221,7 +247,12 @@ impl FlowBlock {
             );
         }
         if callbacks(&bound).next().is_none() {
+            bound.forget_indirect(&mut text, rtnl);
             return Err(BindError::Failed(EOPNOTSUPP, text));
+        }
+        if bound.indirect.is_some() {
+            // What `indirect` owns.
+            core::mem::forget(this.clone());
         }
         // SAFETY: The structure is valid.
         let unlocked = unsafe { (*offload.raw()).unlocked_driver_cb };
@@ -232,11 +263,12 @@ impl FlowBlock {
     }
 
     /// A block that is not bound.
-    pub(super) fn new() -> Result<Arc<Self>> {
+    pub(super) fn new(gone: fn(usize, HwDelta)) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
                 bound <- RwSemaphore::new(None, c_str!("FlowBlock::bound"), static_lock_class!()),
                 unlocked: AtomicBool::new(false),
+                gone,
                 cookies <- new_mutex!(RBTree::new(), "FlowBlock::cookies"),
             }),
             GFP_KERNEL,
@@ -251,12 +283,7 @@ impl FlowBlock {
         let Some(bound) = guard.as_ref() else {
             return;
         };
-        while let Some(cookie) = self.take_cookie() {
-            let delta = stats(bound, cookie).unwrap_or_default();
-            // As for traffic control, there is nothing to be done on an error.
-            let _ = command(bound, cookie, bindings::flow_cls_command_FLOW_CLS_DESTROY);
-            gone(cookie, delta);
-        }
+        self.destroy_all(bound, &mut gone);
 
         let mut offload = Offload::new();
         let mut text = DriverText::new();
@@ -272,10 +299,33 @@ impl FlowBlock {
         // SAFETY: The driver has moved its callbacks from the block's list to
         // this one; they are the block's user's to free.
         unsafe { free_callbacks(&raw mut (*offload.raw()).cb_list) };
+        if let Some(this) = bound.indirect {
+            if callbacks(bound).next().is_some() {
+                // Their driver is about to go and calls `indr_cleanup()`, which
+                // needs the list and the reference.
+                core::mem::forget(guard.take());
+                return;
+            }
+            *guard = None;
+            // SAFETY: The reference is owned, and no driver knows of it any
+            // more. It is not the last one, as `self` is borrowed from another.
+            drop(unsafe { Arc::from_raw(this.as_ptr()) });
+            return;
+        }
         // SAFETY: If it has not moved them, it does not look for them again:
         // it is about to go, or has forgotten them.
         unsafe { free_callbacks(&raw mut (*bound.block.get()).cb_list) };
         *guard = None;
+    }
+
+    /// Takes all rules away from the driver.
+    fn destroy_all(&self, bound: &Bound, gone: &mut dyn FnMut(usize, HwDelta)) {
+        while let Some(cookie) = self.take_cookie() {
+            let delta = stats(bound, cookie).unwrap_or_default();
+            // As for traffic control, there is nothing to be done on an error.
+            let _ = command(bound, cookie, bindings::flow_cls_command_FLOW_CLS_DESTROY);
+            gone(cookie, delta);
+        }
     }
 
     /// Whether the block is bound.
@@ -362,6 +412,54 @@ impl PinnedDrop for FlowBlock {
     }
 }
 
+impl Bound {
+    /// Takes back what a failed attempt to bind has left: the note of the device
+    /// for drivers that are loaded later.
+    fn forget_indirect(&self, text: &mut DriverText, rtnl: Rtnl<'_>) {
+        if self.indirect.is_some() {
+            let mut offload = Offload::new();
+            let command = bindings::flow_block_command_FLOW_BLOCK_UNBIND;
+            // It gives an error, as there is no callback.
+            let _ = offload.call(self, command, text, rtnl);
+        }
+    }
+}
+
+/// Called by C where a driver goes that has a callback in the list of another
+/// device's block.
+///
+/// # Safety
+///
+/// Only for `flow_indr_dev_setup_offload()`.
+unsafe extern "C" fn indr_cleanup(cb: *mut bindings::flow_block_cb) {
+    let rtnl = RtnlGuard::new();
+    // SAFETY: This is what `bind()` gave, with a reference that is there for as
+    // long as there are callbacks.
+    let this = unsafe { &*(*cb).indr.data.cast::<FlowBlock>() };
+    let mut guard = this.bound.write();
+    if let Some(bound) = guard.as_ref() {
+        let gone = this.gone;
+        this.destroy_all(bound, &mut |cookie, delta| gone(cookie, delta));
+    }
+    // SAFETY: The callback is in the block's list and in one of its driver's,
+    // of which neither is used now, and is given away.
+    unsafe {
+        list_del(&raw mut (*cb).driver_list);
+        list_del(&raw mut (*cb).list);
+        bindings::flow_block_cb_free(cb);
+    }
+    let Some(bound) = guard.take_if(|bound| callbacks(bound).next().is_none()) else {
+        return;
+    };
+    bound.forget_indirect(&mut DriverText::new(), rtnl.proof());
+    drop(guard);
+    if let Some(this) = bound.indirect {
+        // SAFETY: The reference is owned, and no driver knows of it any more.
+        // This may be the last one, and nothing is borrowed from it.
+        drop(unsafe { Arc::from_raw(this.as_ptr()) });
+    }
+}
+
 /// The driver's `ndo_setup_tc`.
 fn setup_tc_of(
     dev: &NetDevice,
@@ -397,7 +495,7 @@ impl Offload {
         text: &mut DriverText,
         _rtnl: Rtnl<'_>,
     ) -> Result {
-        let setup_tc = setup_tc_of(&bound.dev).ok_or(EOPNOTSUPP)?;
+        let setup_tc = setup_tc_of(&bound.dev);
         let mut extack = MaybeUninit::<bindings::netlink_ext_ack>::zeroed();
         let raw = self.raw();
         // SAFETY: The structure is zeroed, and all it points to lives until the
@@ -412,11 +510,22 @@ impl Offload {
             (*raw).cb_list_head = &raw mut (*bound.block.get()).cb_list;
             (*raw).extack = extack.as_mut_ptr();
             list_init(&raw mut (*raw).cb_list);
-            setup_tc(
-                bound.dev.as_ptr(),
-                bindings::tc_setup_type_TC_SETUP_BLOCK,
-                raw.cast(),
-            )
+            match (setup_tc, bound.indirect) {
+                (_, Some(this)) => bindings::flow_indr_dev_setup_offload(
+                    bound.dev.as_ptr(),
+                    ptr::null_mut(),
+                    bindings::tc_setup_type_TC_SETUP_BLOCK,
+                    this.as_ptr().cast(),
+                    raw,
+                    Some(indr_cleanup),
+                ),
+                (Some(setup_tc), None) => setup_tc(
+                    bound.dev.as_ptr(),
+                    bindings::tc_setup_type_TC_SETUP_BLOCK,
+                    raw.cast(),
+                ),
+                (None, None) => EOPNOTSUPP.to_errno(),
+            }
         };
         // SAFETY: The text is null or a C string of the driver, which is there
         // while its device is.
@@ -485,6 +594,7 @@ fn replace(
     cls.rule = rule.as_ptr();
 
     let mut done = 0usize;
+    let mut refused = Ok(());
     for cb in callbacks(bound) {
         // SAFETY: The block is bound, and all the request points to is valid
         // during the call.
@@ -492,6 +602,12 @@ fn replace(
         if let Err(e) = replaced {
             // SAFETY: As in `Offload::call()`.
             unsafe { text.set((*extack.as_ptr())._msg) };
+            if bound.indirect.is_some() {
+                // A tunnel's packets come in on one of the devices: it is enough
+                // that this one's driver takes the rule.
+                refused = Err(e);
+                continue;
+            }
             for cb in callbacks(bound).take(done) {
                 let mut cls = zeroed_cls();
                 cls.command = bindings::flow_cls_command_FLOW_CLS_DESTROY;
@@ -503,7 +619,10 @@ fn replace(
         }
         done = done.wrapping_add(1);
     }
-    Ok(())
+    if done != 0 {
+        return Ok(());
+    }
+    refused
 }
 
 /// Makes a request for a rule that the driver has to all callbacks.
@@ -511,6 +630,7 @@ fn command(bound: &Bound, cookie: usize, command: bindings::flow_cls_command) ->
     let mut extack = MaybeUninit::<bindings::netlink_ext_ack>::zeroed();
     let mut delta = HwDelta::default();
     let mut first = Ok(());
+    let mut any = false;
     for cb in callbacks(bound) {
         let mut cls = zeroed_cls();
         cls.common.extack = extack.as_mut_ptr();
@@ -519,11 +639,16 @@ fn command(bound: &Bound, cookie: usize, command: bindings::flow_cls_command) ->
         // SAFETY: The block is bound, and all the request points to is valid
         // during the call.
         let done = unsafe { call(cb, &raw mut cls) };
+        any |= done.is_ok();
         first = first.and(done);
         delta.packets = delta.packets.wrapping_add(cls.stats.pkts);
         delta.bytes = delta.bytes.wrapping_add(cls.stats.bytes);
         delta.drops = delta.drops.wrapping_add(cls.stats.drops);
         delta.lastused = delta.lastused.max(cls.stats.lastused);
+    }
+    if any && bound.indirect.is_some() {
+        // Not every driver has taken the rule.
+        first = Ok(());
     }
     first.map(|()| delta)
 }
@@ -548,6 +673,20 @@ unsafe fn list_init(head: *mut bindings::list_head) {
     unsafe {
         (*head).next = head;
         (*head).prev = head;
+    }
+}
+
+/// C: `list_del()`.
+///
+/// # Safety
+///
+/// `entry` must be in a valid list.
+unsafe fn list_del(entry: *mut bindings::list_head) {
+    // SAFETY: By the function's safety requirement.
+    unsafe {
+        let (next, prev) = ((*entry).next, (*entry).prev);
+        (*prev).next = next;
+        (*next).prev = prev;
     }
 }
 
