@@ -359,6 +359,67 @@ def no_space(lab):
     lab.counted(20)
 
 
+@suite.case("VXLAN: the switch sends through a tunnel, and takes what comes out of it")
+@fresh
+def vxlan(lab):
+    up = lab.devs["uplink"]
+    run(f"ip addr add 192.0.2.1/24 dev {up}")
+    run(f"ip neigh replace 192.0.2.2 lladdr 02:00:00:00:00:99 dev {up} nud permanent")
+    run("ip link add vx0 type vxlan dstport 4789 external udp6zerocsumrx")
+    run("ip link set vx0 up")
+    run("ovs-dpctl add-if dp0 vx0")
+    port = len(PORTS) + 1
+    tunnel = "tunnel(tun_id=77,src={},dst={},ttl=64,{}flags({}))"
+    try:
+        there = tunnel.format("192.0.2.1", "192.0.2.2", "tp_dst=4789,", "key")
+        lab.add(IP, f"set({there}),{port}")
+        lab.only("hardware")
+        before = lab.cpu()
+        outer = lab.model.capture("uplink", lambda: lab.model.send("vf0", count=3))
+        outer = [f for f in outer if f[12:14] == b"\x08\0"]
+        expect(
+            "frames through the tunnel",
+            [(len(f), f[36:38].hex()) for f in outer],
+            [(110, "12b5")] * 3,
+        )
+        expect("the tunnel's id", outer[0][46:49].hex(), "00004d")
+        expect("the CPU received", lab.cpu() - before, 0)
+        lab.counted(3, 180)
+        lab.clear()
+
+        back = tunnel.format("192.0.2.2", "192.0.2.1", "", "+key")
+        sh("ovs-dpctl", "add-flow", "dp0", f"in_port({port}),{back},{IP}", str(number("vf1")))
+        lab.only("hardware")
+        head = bytearray(outer[0][:50])
+        head[0:6], head[6:12] = outer[0][6:12], outer[0][0:6]
+        head[26:30], head[30:34] = outer[0][30:34], outer[0][26:30]
+        frame = bytes(head) + outer[0][50:]
+        before = lab.cpu()
+        ask = lab.model.ask
+        inner = lab.model.capture("vf1", lambda: ask("send", port="uplink", hex=frame.hex()))
+        expect("frames out of the tunnel", [f.hex() for f in inner], [frame[50:].hex()])
+        expect("the CPU received", lab.cpu() - before, 0)
+        lab.counted(1)
+        # Another tunnel's packet is another flow's.
+        other = frame[:46] + b"\0\0\x4e\0" + frame[50:]
+        inner = lab.model.capture("vf1", lambda: ask("send", port="uplink", hex=other.hex()))
+        expect("frames of another tunnel", inner, [])
+        lab.clear()
+
+        # What the driver does not say is software's.
+        back = tunnel.format("192.0.2.2", "192.0.2.1", "", "-df+key")
+        sh("ovs-dpctl", "add-flow", "dp0", f"in_port({port}),{back},{IP}", str(number("vf1")))
+        lab.only("failed")
+        lab.clear()
+        lab.add(IP, str(port))
+        lab.only("refused", "without a tunnel")
+    finally:
+        lab.clear()
+        run("ovs-dpctl del-if dp0 vx0", check=False)
+        run("ip link del vx0", check=False)
+        run(f"ip addr del 192.0.2.1/24 dev {up}", check=False)
+
+
 @suite.case("ovs-vswitchd: NORMAL switching, established flows bypass the CPU")
 @fresh
 def vswitchd(lab):
