@@ -92,6 +92,22 @@ impl StaticWork {
         };
     }
 
+    /// As [`StaticWork::queue`], on whatever CPU has time: for work that takes
+    /// long. C: `queue_work(system_dfl_wq, …)`.
+    pub fn queue_unbound(&'static self) {
+        if !self.ready.load(Ordering::Acquire) {
+            return;
+        }
+        // SAFETY: As in `queue()`.
+        unsafe {
+            bindings::queue_work_on(
+                bindings::wq_misc_consts_WORK_CPU_UNBOUND as kernel::ffi::c_int,
+                bindings::system_dfl_wq,
+                self.work.get(),
+            )
+        };
+    }
+
     /// Called by C.
     ///
     /// # Safety

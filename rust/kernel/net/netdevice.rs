@@ -83,6 +83,10 @@ macro_rules! read_field {
 }
 use read_field;
 
+/// Names a switch. C: `struct netdev_phys_item_id`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PortParentId([u8; size_of::<bindings::netdev_phys_item_id>()]);
+
 impl NetDevice {
     /// Borrows a device from C.
     ///
@@ -237,6 +241,16 @@ impl NetDevice {
     pub fn has_ingress_hooks(&self) -> bool {
         // SAFETY: By the type invariants.
         unsafe { bindings::netdev_has_ingress_hooks(self.as_ptr()) }
+    }
+
+    /// What names the switch that the device is a port of; nothing if the driver
+    /// knows of none. C: `netif_get_port_parent_id()`.
+    pub fn port_parent_id(&self, _rtnl: Rtnl<'_>) -> Option<PortParentId> {
+        let mut id = bindings::netdev_phys_item_id::default();
+        // SAFETY: By the type invariants; the structure is written only. Lower
+        // devices are looked at under the rtnl lock.
+        let err = unsafe { bindings::netif_get_port_parent_id(self.as_ptr(), &raw mut id, true) };
+        (err == 0).then_some(PortParentId(id._bindgen_opaque_blob))
     }
 
     /// Says whether the device is a port of a datapath: `IFF_OVS_DATAPATH`.

@@ -391,6 +391,24 @@ impl FlowBlock {
         self.with(|bound| stats(bound, cookie))
     }
 
+    /// As [`FlowBlock::stats`] for several rules, for which the locks are taken
+    /// once. Calls `f` with each cookie and what was counted; rules that the
+    /// driver does not have are left out. `f` must not sleep for long.
+    pub fn stats_of(
+        &self,
+        cookies: impl Iterator<Item = usize>,
+        mut f: impl FnMut(usize, HwDelta),
+    ) -> Result {
+        self.with(|bound| {
+            for cookie in cookies {
+                if let Ok(delta) = stats(bound, cookie) {
+                    f(cookie, delta);
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// Takes one cookie out.
     fn take_cookie(&self) -> Option<usize> {
         let mut cookies = self.cookies.lock();
