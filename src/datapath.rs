@@ -68,7 +68,7 @@ use crate::{
         tunnel::KeyRef, //
     },
     flow_table::FlowTable,
-    offload::policy::Policy,
+    offload::policy::DpOffload,
     vport::Vport, //
 };
 
@@ -117,8 +117,8 @@ pub(crate) struct Datapath {
     net: NetHandle,
     user_features: AtomicU32,
     max_headroom: AtomicU32,
-    /// Whether its flows are offered to hardware.
-    pub(crate) offload: Policy,
+    /// Its part in offloading.
+    pub(crate) offload: DpOffload,
 }
 
 impl Datapath {
@@ -132,7 +132,7 @@ impl Datapath {
             net,
             user_features: AtomicU32::new(0),
             max_headroom: AtomicU32::new(0),
-            offload: Policy::auto(),
+            offload: DpOffload::new(),
         })
     }
 

@@ -9,18 +9,24 @@
 //! no longer reach the datapath; whatever happens to the rule, they do again.
 //!
 //! Locking: `ovs_mutex`, then the rtnl lock, then a block's semaphore, then
-//! what drivers take. The engine's own two locks protect its queue and its
-//! table of rules; nothing sleeps under them but for memory, and no other lock
-//! is taken there.
+//! what drivers take. The engine's own locks protect its queues, its tables and
+//! what it knows of the room in hardware; nothing sleeps under them but for
+//! memory, and no other lock is taken there.
 
 pub(crate) mod action;
 pub(crate) mod block;
 pub(crate) mod engine;
+mod hardware;
+mod lane;
 pub(crate) mod netlink;
 pub(crate) mod policy;
+mod poll;
+mod rate;
 pub(crate) mod reason;
 pub(crate) mod rule;
+mod space;
 pub(crate) mod state;
+mod table;
 pub(crate) mod tunnel;
 
 use core::sync::atomic::{
@@ -59,12 +65,6 @@ use crate::{
 /// Before that, flows cost the engine nothing.
 static ACTIVE: AtomicBool = AtomicBool::new(false);
 
-fn queue(job: Job) {
-    if let Some(engine) = ENGINE.load() {
-        engine.queue(job);
-    }
-}
-
 /// Has flows be considered from now on: a port's driver takes rules, or may do
 /// so later.
 pub(crate) fn activate() {
@@ -79,14 +79,29 @@ pub(crate) fn sync_flow(dp: &RcuArc<Datapath>, flow: &RcuArc<SwFlow>) {
     if flow.offload.cookie().is_none() {
         flow.offload.set_status(Status::of(State::Queued), "");
     }
-    queue(Job::Sync {
-        dp: dp.clone(),
-        flow: flow.clone(),
-    });
+    if let Some(engine) = ENGINE.load() {
+        engine.queue_sync(dp, flow);
+    }
+}
+
+fn queue(job: Job) {
+    if let Some(engine) = ENGINE.load() {
+        engine.queue(lane::FIRST, job);
+    }
+}
+
+/// Queues a job in every lane.
+fn queue_all(job: impl Fn() -> Job) {
+    if let Some(engine) = ENGINE.load() {
+        for lane in lane::ALL {
+            engine.queue(lane, job());
+        }
+    }
 }
 
 /// A flow has been put into the table.
 pub(crate) fn flow_inserted(_lock: &OvsGuard, dp: &RcuArc<Datapath>, flow: &RcuArc<SwFlow>) {
+    flow.offload.set_born(dp);
     sync_flow(dp, flow);
 }
 
@@ -98,15 +113,16 @@ pub(crate) fn flow_changed(_lock: &OvsGuard, dp: &RcuArc<Datapath>, flow: &RcuAr
 /// A flow has been taken out of the table.
 pub(crate) fn flow_removed(_lock: &OvsGuard, flow: &SwFlow) {
     flow.offload.set_dead();
-    if let Some(cookie) = flow.offload.cookie() {
-        queue(Job::Remove(cookie));
+    if let (Some(cookie), Some(engine)) = (flow.offload.cookie(), ENGINE.load()) {
+        engine.queue(lane::of_cookie(cookie), Job::Remove(cookie));
     }
 }
 
 /// All flows of a datapath are about to be taken out of its table.
 pub(crate) fn flows_flushed(_lock: &OvsGuard, dp: &RcuArc<Datapath>) {
+    dp.offload.flushed();
     if ACTIVE.load(Ordering::Relaxed) {
-        queue(Job::Flush(dp.clone()));
+        queue_all(|| Job::Flush(dp.clone()));
     }
 }
 
@@ -130,7 +146,7 @@ pub(crate) fn port_added(_lock: &OvsGuard, dp: &RcuArc<Datapath>) {
 /// A port is gone from its datapath.
 pub(crate) fn port_removed(_lock: &OvsGuard, vport: &Vport) {
     if ACTIVE.load(Ordering::Relaxed) {
-        queue(Job::PortRemoved {
+        queue_all(|| Job::PortRemoved {
             dp: vport.dp().clone(),
             port_no: vport.port_no(),
         });

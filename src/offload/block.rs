@@ -20,9 +20,11 @@ use kernel_ext::{
     net::{
         flow_offload::{
             BindError,
+            DriverText,
             FlowBlock, //
         },
         namespace::Net,
+        netdevice::NetDevice,
         rtnetlink::{
             Rtnl,
             RtnlGuard, //
@@ -34,6 +36,7 @@ use kernel_ext::{
 use crate::{
     offload::{
         activate,
+        hardware::Hardware,
         policy::Policy,
         port_bound,
         rules_gone,
@@ -88,9 +91,21 @@ impl BlockState {
 
 struct State {
     state: BlockState,
-    block: Option<Arc<FlowBlock>>,
+    hardware: Option<Arc<Hardware>>,
     /// When the driver was asked last, in milliseconds since boot.
     asked: u64,
+}
+
+/// Asks the driver of a device to take rules.
+fn bind(dev: &NetDevice, rtnl: Rtnl<'_>) -> Result<Arc<Hardware>, BindError> {
+    let indirect = tunnel_kind(dev).is_some();
+    let gone = |cookie, delta| rules_gone(&[(cookie, delta)]);
+    let block = FlowBlock::bind(dev, indirect, gone, rtnl)?;
+
+    Hardware::new(block.clone(), dev.port_parent_id(rtnl)).map_err(|err| {
+        block.unbind(rtnl, |_, _| ());
+        BindError::Failed(err, DriverText::new())
+    })
 }
 
 /// A port's way to the driver of its device.
@@ -101,7 +116,7 @@ impl PortBlock {
     pub(crate) fn new() -> Result<Self> {
         let state = State {
             state: BlockState::Internal,
-            block: None,
+            hardware: None,
             asked: 0,
         };
         Ok(Self(
@@ -120,18 +135,18 @@ impl PortBlock {
         &self.1
     }
 
-    /// The block, if it is bound.
-    pub(crate) fn get(&self) -> Option<Arc<FlowBlock>> {
-        self.0.lock().block.clone()
+    /// The hardware, if the block is bound.
+    pub(crate) fn get(&self) -> Option<Arc<Hardware>> {
+        self.0.lock().hardware.clone()
     }
 
-    /// The block. If it is not bound, the driver is asked again, but not more
+    /// The hardware. If the block is not bound, the driver is asked again, but not more
     /// often than once a second. Sleeps; takes the rtnl lock.
-    pub(crate) fn get_or_retry(&self, vport: &Vport) -> Option<Arc<FlowBlock>> {
+    pub(crate) fn get_or_retry(&self, vport: &Vport) -> Option<Arc<Hardware>> {
         {
             let state = self.0.lock();
-            if state.block.is_some() {
-                return state.block.clone();
+            if state.hardware.is_some() {
+                return state.hardware.clone();
             }
             // What can change without our being told.
             if !state.state.may_change() {
@@ -155,18 +170,16 @@ impl PortBlock {
             return;
         }
         let bound = if vport.dp().net().get() == Net::init() {
-            let indirect = tunnel_kind(vport.dev()).is_some();
-            let gone = |cookie, delta| rules_gone(&[(cookie, delta)]);
-            FlowBlock::bind(vport.dev(), indirect, gone, rtnl).map_err(BlockState::Refused)
+            bind(vport.dev(), rtnl).map_err(BlockState::Refused)
         } else {
             Err(BlockState::Namespace)
         };
         let mut state = self.0.lock();
         state.asked = boot_msecs();
         match bound {
-            Ok(block) => {
+            Ok(hardware) => {
                 state.state = BlockState::Bound;
-                state.block = Some(block);
+                state.hardware = Some(hardware);
                 drop(state);
                 port_bound(vport);
             }
@@ -185,13 +198,15 @@ impl PortBlock {
     }
 
     fn unbind_for(&self, why: BlockState, rtnl: Rtnl<'_>) {
-        let block = {
+        let hardware = {
             let mut state = self.0.lock();
             state.state = why;
-            state.block.take()
+            state.hardware.take()
         };
-        if let Some(block) = block {
-            block.unbind(rtnl, |cookie, delta| rules_gone(&[(cookie, delta)]));
+        if let Some(hardware) = hardware {
+            hardware
+                .block
+                .unbind(rtnl, |cookie, delta| rules_gone(&[(cookie, delta)]));
         }
     }
 

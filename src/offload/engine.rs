@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The engine: takes flows from its queue and makes rules of them.
+//! The engine: takes flows from its queues and makes rules of them.
 //!
 //! A job says that something about a flow may have changed, and not what: the
-//! engine compares what the flow is now with the rule there is for it. One work
-//! item does the jobs in their order, so a rule goes before the rule of a later
-//! flow with the same match comes.
+//! engine compares what the flow is now with the rule there is for it. A flow
+//! has a rule, or waits for one, or neither; the cookie of either is in the
+//! flow, and the rest in a table of its lane.
 
 use core::{
     mem,
     sync::atomic::{
+        AtomicBool,
         AtomicU64,
         AtomicUsize,
         Ordering, //
@@ -17,15 +18,8 @@ use core::{
 };
 
 use kernel::{
-    c_str,
-    error::code,
     new_mutex,
     prelude::*,
-    rbtree::{
-        RBTree,
-        RBTreeNodeReservation, //
-    },
-    static_lock_class,
     sync::{
         Arc,
         Mutex, //
@@ -36,37 +30,48 @@ use kernel_ext::{
     net::{
         flow_offload::{
             DriverText,
-            FlowBlock,
             HwDelta, //
         },
         namespace::Net,
+        netdevice::PortParentId,
     },
     sync::rcu::{
         RcuArc,
         RcuSlot, //
     },
-    workqueue::{
-        delayed::{
-            StaticDelayedWork,
-            StaticDelayedWorkGuard, //
-        },
-        StaticWork,
-        StaticWorkGuard, //
-    },
+    time::boot_msecs, //
 };
 
 use super::{
+    hardware::{
+        Hardware,
+        Verdict, //
+    },
+    lane::{
+        self,
+        Lane,
+        LanesGuard, //
+    },
     netlink::flow_moved,
     policy,
+    poll::{
+        self,
+        PollGuard,
+        PollState, //
+    },
+    rate::Meter,
     reason::Reason,
     rule::{
         translate,
         Translated, //
     },
+    space::Space,
     state::{
         State,
         Status, //
     },
+    table::Place,
+    total_stats, //
 };
 use crate::{
     datapath::{
@@ -77,7 +82,7 @@ use crate::{
 };
 
 /// Something that may have changed.
-pub(crate) enum Job {
+pub(super) enum Job {
     /// The flow is new, has other actions, or is under another policy.
     Sync {
         /// Its datapath.
@@ -85,8 +90,24 @@ pub(crate) enum Job {
         /// The flow.
         flow: RcuArc<SwFlow>,
     },
-    /// The flow of the rule with this cookie is out of the table.
+    /// The flow that waits under this cookie may have waited for long enough.
+    Retry {
+        /// See above.
+        cookie: usize,
+        /// Room in hardware is meant for it.
+        its_turn: bool,
+    },
+    /// The flow that has a rule with this cookie or waits under it is out of
+    /// the table.
     Remove(usize),
+    /// The rule with the cookie `cold` makes room for the flow that waits under
+    /// the cookie `hot`.
+    Swap {
+        /// See above.
+        cold: usize,
+        /// See above.
+        hot: usize,
+    },
     /// All flows that were in the datapath's table are out of it.
     Flush(RcuArc<Datapath>),
     /// The driver of a port takes rules.
@@ -107,44 +128,75 @@ pub(crate) enum Job {
     },
 }
 
-/// A rule in hardware, and those who look at it.
-type RuleRef = Arc<Rule>;
-
 /// A rule in hardware.
-struct Rule {
-    flow: RcuArc<SwFlow>,
-    dp: RcuArc<Datapath>,
-    block: Arc<FlowBlock>,
+pub(super) struct Rule {
+    pub(super) flow: RcuArc<SwFlow>,
+    pub(super) dp: RcuArc<Datapath>,
+    pub(super) hw: Arc<Hardware>,
+    pub(super) meter: Meter,
+    /// When it was installed, in milliseconds since boot.
+    pub(super) since: u64,
     /// The numbers of the ports that it sends to.
     out_ports: KVec<u16>,
 }
 
-impl Rule {
-    fn sends_to(&self, port_no: u16) -> bool {
-        self.out_ports.contains(&port_no)
+/// What a flow waits for.
+#[derive(Clone)]
+pub(super) enum For {
+    /// More packets.
+    Packets,
+    /// Room in hardware.
+    Room(Arc<Hardware>),
+    /// That a driver has been left alone for long enough.
+    Driver(Arc<Hardware>),
+}
+
+impl For {
+    /// Whether this is what is waited for already.
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Packets, Self::Packets) => true,
+            (Self::Room(a), Self::Room(b)) | (Self::Driver(a), Self::Driver(b)) => {
+                Arc::ptr_eq(a, b)
+            }
+            _ => false,
+        }
     }
 }
 
-/// How long hardware is not asked for its counters, in milliseconds. Drivers
-/// look at their hardware about as often.
-const STATS_INTERVAL: u32 = 1000;
+/// A flow that waits.
+pub(super) struct Waiting {
+    pub(super) flow: RcuArc<SwFlow>,
+    pub(super) dp: RcuArc<Datapath>,
+    pub(super) what: For,
+    pub(super) meter: Meter,
+    /// A job to try it again is in the queue.
+    queued: AtomicBool,
+}
 
-/// Rules that are looked at before the table of rules is unlocked.
-const BATCH: usize = 128;
+/// Why a flow is in software, and what it waits for if it is not to stay there.
+struct Stay {
+    status: Status,
+    wait: Option<For>,
+}
+
+impl From<Status> for Stay {
+    fn from(status: Status) -> Self {
+        Self { status, wait: None }
+    }
+}
+
+impl From<State> for Stay {
+    fn from(state: State) -> Self {
+        Status::of(state).into()
+    }
+}
 
 /// All rules have the same priority: no two flows match on the same packet.
 const PRIO: u32 = 1;
 
-static WORK: StaticWork = StaticWork::new(work, c_str!("ovs_offload"), static_lock_class!());
-
-static STATS_WORK: StaticDelayedWork = StaticDelayedWork::new(
-    stats_work,
-    c_str!("ovs_offload_stats"),
-    [static_lock_class!(), static_lock_class!()],
-);
-
 /// The engine, while the module is loaded.
-pub(super) static ENGINE: RcuSlot<Engine> = RcuSlot::empty();
+pub(crate) static ENGINE: RcuSlot<Engine> = RcuSlot::empty();
 
 /// How often the engine has done what since the module was loaded.
 #[derive(Default)]
@@ -157,181 +209,404 @@ pub(crate) struct Totals {
     pub(crate) failed: AtomicU64,
     /// Rules destroyed, or gone with their port.
     pub(crate) removed: AtomicU64,
+    /// Rules that made room for those of busier flows.
+    pub(crate) displaced: AtomicU64,
 }
 
 /// See the module documentation.
 pub(crate) struct Engine {
-    queue: Pin<KBox<Mutex<KVVec<Job>>>>,
-    rules: Pin<KBox<Mutex<RBTree<usize, RuleRef>>>>,
-    n_rules: AtomicUsize,
-    next_cookie: AtomicUsize,
+    lanes: KVec<Lane>,
+    next: AtomicUsize,
+    spaces: Pin<KBox<Mutex<KVec<Arc<Space>>>>>,
+    pub(super) polled: Pin<KBox<Mutex<PollState>>>,
     /// See [`Totals`].
     pub(crate) totals: Totals,
 }
 
-fn work() {
-    if let Some(engine) = ENGINE.load() {
-        engine.run();
-    }
-}
-
-fn stats_work() {
-    if let Some(engine) = ENGINE.load() {
-        engine.poll();
-        if engine.n_rules() != 0 {
-            STATS_WORK.queue(STATS_INTERVAL);
-        }
-    }
-}
-
 impl Engine {
     fn new() -> Result<Self> {
+        let mut lanes = KVec::with_capacity(lane::LANES, GFP_KERNEL)?;
+
+        for _ in lane::ALL {
+            lanes.push(Lane::new()?, GFP_KERNEL)?;
+        }
         Ok(Engine {
-            queue: KBox::pin_init(new_mutex!(KVVec::new(), "Engine::queue"), GFP_KERNEL)?,
-            rules: KBox::pin_init(new_mutex!(RBTree::new(), "Engine::rules"), GFP_KERNEL)?,
-            n_rules: AtomicUsize::new(0),
-            next_cookie: AtomicUsize::new(1),
+            lanes,
+            next: AtomicUsize::new(1),
+            spaces: KBox::pin_init(new_mutex!(KVec::new(), "Engine::spaces"), GFP_KERNEL)?,
+            polled: KBox::pin_init(new_mutex!(PollState::new(), "Engine::polled"), GFP_KERNEL)?,
             totals: Totals::default(),
         })
     }
 
     /// How many rules there are.
     pub(crate) fn n_rules(&self) -> usize {
-        self.n_rules.load(Ordering::Relaxed)
+        self.lanes.iter().fold(0, |n: usize, lane| {
+            n.saturating_add(lane.rules.len()) //
+        })
     }
 
-    /// Queues a job. Without memory it is not done: a flow stays where it is,
-    /// and a rule whose flow is gone goes when its counters are read next.
-    pub(super) fn queue(&self, job: Job) {
-        if let Err(err) = self.queue.lock().push(job, GFP_KERNEL) {
-            // What is left of the job goes after the lock.
-            let _ = err;
-        }
-        WORK.queue();
+    /// How many flows wait.
+    pub(crate) fn n_waiting(&self) -> usize {
+        self.lanes.iter().fold(0, |n: usize, lane| {
+            n.saturating_add(lane.waiting.len()) //
+        })
     }
 
-    fn run(&self) {
+    /// A lane by its number.
+    pub(super) fn lane(&self, lane: usize) -> Option<&Lane> {
+        self.lanes.get(lane)
+    }
+
+    fn lane_of(&self, cookie: usize) -> Option<&Lane> {
+        self.lane(lane::of_cookie(cookie))
+    }
+
+    /// The room in the hardware of this switch, or in hardware of its own.
+    pub(super) fn space_of(&self, id: Option<PortParentId>) -> Result<Arc<Space>> {
+        let Some(id) = id else {
+            return self.new_space(None);
+        };
+        let found = {
+            let spaces = self.spaces.lock();
+
+            // What was learned is forgotten with the last port.
+            spaces
+                .iter()
+                .find(|space| space.is(&id) && space.users.load(Ordering::Relaxed) != 0)
+                .cloned()
+        };
+        // Ports are bound one after the other, under the rtnl lock.
+        found.map_or_else(|| self.new_space(Some(id)), Ok)
+    }
+
+    fn new_space(&self, id: Option<PortParentId>) -> Result<Arc<Space>> {
+        let space = Space::new(id)?;
+        let mut spaces = self.spaces.lock();
+
+        spaces.retain(|space| space.users.load(Ordering::Relaxed) != 0);
+        spaces.push(space.clone(), GFP_KERNEL)?;
+        Ok(space)
+    }
+
+    /// Calls `f` with each piece of hardware's room.
+    pub(super) fn for_each_space(&self, mut f: impl FnMut(&Space)) {
+        let mut index = 0_usize;
+
         loop {
-            let jobs = mem::replace(&mut *self.queue.lock(), KVVec::new());
+            let Some(space) = self.spaces.lock().get(index).cloned() else {
+                return;
+            };
+            f(&space);
+            index = index.saturating_add(1);
+        }
+    }
+
+    /// Queues a job, and gives whether there was memory for it. Otherwise it is
+    /// not done: a flow stays where it is, and a rule whose flow is gone goes
+    /// when its counters are read next.
+    pub(super) fn queue(&self, lane: usize, job: Job) -> bool {
+        let Some(to) = self.lane(lane) else {
+            return false;
+        };
+        // What is left of the job goes after the lock.
+        let pushed = to.queue.lock().push(job, GFP_KERNEL);
+
+        lane::wake(lane);
+        pushed.is_ok()
+    }
+
+    /// Queues a flow, which knows of that already.
+    pub(super) fn queue_sync(&self, dp: &RcuArc<Datapath>, flow: &RcuArc<SwFlow>) {
+        let job = Job::Sync {
+            dp: dp.clone(),
+            flow: flow.clone(),
+        };
+        if !self.queue(lane::of_flow(flow), job) {
+            flow.offload.clear_queued();
+        }
+    }
+
+    /// Has a flow that waits tried again, if it still waits then.
+    pub(super) fn retry(&self, cookie: usize, waiting: &Waiting, its_turn: bool) {
+        if waiting.queued.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        if !self.queue(lane::of_cookie(cookie), Job::Retry { cookie, its_turn }) {
+            waiting.queued.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Has a flow that waits, if it still does, take room.
+    pub(super) fn retry_cookie(&self, cookie: usize) {
+        if let Some(waiting) = self.waiting(cookie) {
+            self.retry(cookie, &waiting, true);
+        }
+    }
+
+    fn waiting(&self, cookie: usize) -> Option<Arc<Waiting>> {
+        self.lane_of(cookie)?.waiting.get(cookie)
+    }
+
+    /// Does the jobs of a lane.
+    pub(super) fn run(&self, number: usize) {
+        let Some(lane) = self.lane(number) else {
+            return;
+        };
+        loop {
+            let jobs = mem::replace(&mut *lane.queue.lock(), KVVec::new());
             if jobs.is_empty() {
                 break;
             }
             for job in jobs {
                 match job {
-                    Job::Sync { dp, flow } => self.sync(&dp, &flow),
+                    Job::Sync { dp, flow } => {
+                        flow.offload.clear_queued();
+                        self.sync(&dp, &flow, false);
+                    }
+                    Job::Retry { cookie, its_turn } => {
+                        if let Some(waiting) = self.waiting(cookie) {
+                            waiting.queued.store(false, Ordering::Relaxed);
+                            self.sync(&waiting.dp, &waiting.flow, its_turn);
+                        }
+                    }
                     Job::Remove(cookie) => self.remove(cookie),
-                    Job::Flush(dp) => self.flush(&dp),
+                    Job::Swap { cold, hot } => self.swap(cold, hot),
+                    Job::Flush(dp) => self.flush(lane, &dp),
                     Job::PortBound { dp, port_no } => sync_port(&dp, port_no),
                     Job::PortAdded(dp) => sync_flows(&dp, |flow| {
                         flow.offload.status().reason == Reason::OutputGone.code()
                     }),
-                    Job::PortRemoved { dp, port_no } => self.port_removed(&dp, port_no),
+                    Job::PortRemoved { dp, port_no } => self.port_removed(lane, &dp, port_no),
                 }
             }
         }
     }
 
     /// Makes the rule of a flow what it has to be.
-    fn sync(&self, dp: &RcuArc<Datapath>, flow: &RcuArc<SwFlow>) {
-        flow.offload.clear_queued();
-        if flow.offload.is_dead() {
+    fn sync(&self, dp: &RcuArc<Datapath>, flow: &RcuArc<SwFlow>, its_turn: bool) {
+        if flow.offload.is_dead(dp) {
             self.remove_of(flow);
             return;
         }
 
+        let was = flow.offload.cookie().is_some_and(|old| !lane::waits(old));
         let mut text = DriverText::new();
-        match self.install(dp, flow, &mut text) {
+        match self.install(dp, flow, its_turn, &mut text) {
             Ok(()) => {
                 if flow.offload.set_status(Status::of(State::InHw), "") {
                     flow_moved(dp, flow);
                 }
-                // The flow may have gone from the table before its cookie was
-                // there to be seen.
-                if flow.offload.is_dead() {
-                    self.remove_of(flow);
-                }
             }
-            Err(status) => {
-                let was = flow.offload.cookie().is_some();
-
-                self.remove_of(flow);
-                flow.offload.set_status(status, text.as_str());
-                if was {
-                    flow_moved(dp, flow);
-                }
+            Err(Stay { status, wait }) => {
                 match status.state {
                     State::Refused => self.totals.refused.fetch_add(1, Ordering::Relaxed),
-                    State::Failed | State::NoSpace => {
+                    State::Failed | State::NoSpace if status.errno != 0 => {
                         self.totals.failed.fetch_add(1, Ordering::Relaxed)
                     }
                     _ => 0,
                 };
+                self.wait(dp, flow, wait);
+                flow.offload.set_status(status, text.as_str());
+                if was {
+                    flow_moved(dp, flow);
+                }
             }
+        }
+        // The flow may have gone from the table before its cookie was there to
+        // be seen.
+        if flow.offload.is_dead(dp) {
+            self.remove_of(flow);
         }
     }
 
+    /// Has a flow wait for something, or for nothing, in place of what it had or
+    /// waited for before.
+    fn wait(&self, dp: &RcuArc<Datapath>, flow: &RcuArc<SwFlow>, what: Option<For>) {
+        if let (Some(what), Some(old)) = (&what, flow.offload.cookie()) {
+            // What has been measured is not to be lost.
+            if self.waiting(old).is_some_and(|old| old.what.is(what)) {
+                return;
+            }
+        }
+        self.remove_of(flow);
+        if let Some(what) = what {
+            // Without memory it stays where it is until something changes.
+            let _ = self.enter(dp, flow, what);
+        }
+    }
+
+    fn enter(&self, dp: &RcuArc<Datapath>, flow: &RcuArc<SwFlow>, what: For) -> Result {
+        let number = lane::of_flow(flow);
+        let lane = self.lane(number).ok_or(EINVAL)?;
+        let place = Place::new(GFP_KERNEL)?;
+        let room = match &what {
+            For::Room(hw) => Some(hw.clone()),
+            _ => None,
+        };
+        let waiting = Arc::new(
+            Waiting {
+                flow: flow.clone(),
+                dp: dp.clone(),
+                what,
+                meter: Meter::new(boot_msecs(), flow.stats().get().packets),
+                queued: AtomicBool::new(false),
+            },
+            GFP_KERNEL,
+        )?;
+        let cookie = self.new_cookie(number, true);
+
+        if let Some(hw) = room {
+            hw.space.enter();
+        }
+        lane.waiting.insert(place, cookie, waiting);
+        flow.offload.set_cookie(cookie);
+        poll::wake(self);
+        Ok(())
+    }
+
+    fn new_cookie(&self, lane: usize, waits: bool) -> usize {
+        lane::cookie(self.next.fetch_add(1, Ordering::Relaxed), lane, waits)
+    }
+
     /// Installs a rule for a flow and then destroys the one it had, so that
-    /// there always is one.
+    /// there always is one, but for hardware that has no room for both.
     #[inline(never)]
     fn install(
         &self,
         dp: &RcuArc<Datapath>,
         flow: &RcuArc<SwFlow>,
+        its_turn: bool,
         text: &mut DriverText,
-    ) -> Result<(), Status> {
+    ) -> Result<(), Stay> {
         if !policy::allows(dp, flow) {
-            return Err(Status::of(State::Policy));
+            return Err(State::Policy.into());
         }
         // Drivers look up what hardware did not finish in the first namespace.
         if dp.net().get() != Net::init() {
-            return Err(Status::of(State::NoBlock));
+            return Err(State::NoBlock.into());
         }
+        let old = flow.offload.cookie().filter(|&old| !lane::waits(old));
+        // Flows that are in hardware stay there.
+        let min_packets = u64::from(dp.offload.min_packets());
+        if old.is_none() && min_packets != 0 && total_stats(flow).packets < min_packets {
+            return Err(Stay {
+                status: Status::of(State::Delayed),
+                wait: Some(For::Packets),
+            });
+        }
+
         let mut rule = rule_of(dp, flow)?;
         // A packet that misses in the middle comes back without its recirculation
         // id.
         if rule.chain != 0 || rule.goto_chain.is_some() {
-            return Err(Status {
-                reason: Reason::NoChains.code(),
-                ..Status::of(State::Refused)
-            });
+            return Err(Status::because(State::Refused, Reason::NoChains).into());
         }
         if !policy::port_allows(&rule.in_port) {
-            return Err(Status::of(State::Policy));
+            return Err(State::Policy.into());
         }
-        let block = rule
+        let hw = rule
             .in_port
             .block()
             .get_or_retry(&rule.in_port)
             .ok_or(Status::of(State::NoBlock))?;
+        if let Some((_, errno)) = hw.backoff.left(boot_msecs()) {
+            return Err(Stay {
+                status: Status {
+                    errno: errno as u16,
+                    ..Status::because(State::Failed, Reason::DriverFailed)
+                },
+                wait: Some(For::Driver(hw)),
+            });
+        }
 
-        let failed = |err: Error| Status {
-            errno: err.to_errno().unsigned_abs() as u16,
-            ..Status::of(match err {
-                code::ENOSPC => State::NoSpace,
-                code::ENODEV => State::NoBlock,
-                _ => State::Failed,
-            })
-        };
-        let node = RBTreeNodeReservation::new(GFP_KERNEL).map_err(failed)?;
         let entry = Arc::new(
             Rule {
                 flow: flow.clone(),
                 dp: dp.clone(),
-                block: block.clone(),
+                hw,
+                meter: Meter::new(boot_msecs(), 0),
+                since: boot_msecs(),
                 out_ports: mem::take(&mut rule.out_ports),
             },
             GFP_KERNEL,
         )
-        .map_err(|err| failed(err.into()))?;
-        let cookie = self.next_cookie.fetch_add(1, Ordering::Relaxed);
-        block
-            .replace(cookie, PRIO, rule.chain, &rule.rule, text)
-            .map_err(failed)?;
-
-        self.rules.lock().insert(node.into_node(cookie, entry));
-        if self.n_rules.fetch_add(1, Ordering::Relaxed) == 0 {
-            STATS_WORK.queue(STATS_INTERVAL);
+        .map_err(|_| Status::because(State::Refused, Reason::NoMemory))?;
+        // A flow that has a rule has room.
+        let its_turn = its_turn || old.is_some();
+        match self.hand_over(&entry, &rule, its_turn, text) {
+            // There is none for a second rule: the old one goes first. Packets
+            // in between find the software flow.
+            Err(stay) if stay.status.state == State::NoSpace && old.is_some() => {
+                self.remove_of(flow);
+                self.hand_over(&entry, &rule, true, text)
+            }
+            done => done,
         }
+    }
+
+    /// Hands a rule to the driver, and puts it in place of the one that the flow
+    /// has.
+    fn hand_over(
+        &self,
+        entry: &Arc<Rule>,
+        rule: &Translated,
+        its_turn: bool,
+        text: &mut DriverText,
+    ) -> Result<(), Stay> {
+        let Rule { flow, hw, .. } = &**entry;
+        let no_room = |errno, reason| Stay {
+            status: Status {
+                errno,
+                ..Status::because(State::NoSpace, reason)
+            },
+            wait: Some(For::Room(hw.clone())),
+        };
+        let number = lane::of_flow(flow);
+        let lane = self.lane(number).ok_or(State::NoBlock)?;
+        let place = Place::new(GFP_KERNEL)
+            .map_err(|_| Status::because(State::Refused, Reason::NoMemory))?;
+        if !hw.space.reserve(its_turn) {
+            return Err(no_room(0, Reason::FullBefore));
+        }
+
+        let cookie = self.new_cookie(number, false);
+        let done = hw.block.replace(cookie, PRIO, rule.chain, &rule.rule, text);
+        if let Err(err) = done {
+            let errno = err.to_errno().unsigned_abs();
+            let failed = Status {
+                errno: errno as u16,
+                ..Status::of(State::Failed)
+            };
+            let verdict = Verdict::of(err);
+
+            if verdict == Verdict::Full {
+                hw.space.full(boot_msecs());
+                return Err(Stay {
+                    status: Status {
+                        state: State::NoSpace,
+                        ..failed
+                    },
+                    ..no_room(0, Reason::FullBefore)
+                });
+            }
+            hw.space.release();
+            return Err(match verdict {
+                Verdict::Gone => State::NoBlock.into(),
+                Verdict::Trouble => {
+                    hw.backoff.failed(boot_msecs(), errno);
+                    Stay {
+                        status: failed,
+                        wait: Some(For::Driver(hw.clone())),
+                    }
+                }
+                _ => failed.into(),
+            });
+        }
+        hw.backoff.worked();
+
+        lane.rules.insert(place, cookie, entry.clone());
+        poll::wake(self);
         self.totals.installed.fetch_add(1, Ordering::Relaxed);
 
         if let Some(old) = flow.offload.set_cookie(cookie) {
@@ -339,39 +614,75 @@ impl Engine {
         }
         // If the port went between the driver and the table of rules, whoever
         // unbound it did not find the rule there.
-        if !block.is_bound() {
+        if !hw.block.is_bound() {
             self.rule_gone(cookie, &HwDelta::default());
-            return Err(Status::of(State::NoBlock));
+            return Err(State::NoBlock.into());
         }
         Ok(())
     }
 
-    fn take(&self, cookie: usize) -> Option<RuleRef> {
-        let rule = self.rules.lock().remove(&cookie)?;
+    fn take(&self, cookie: usize) -> Option<Arc<Rule>> {
+        let rule = self.lane_of(cookie)?.rules.take(cookie)?;
 
-        self.n_rules.fetch_sub(1, Ordering::Relaxed);
+        rule.hw.space.release();
         self.totals.removed.fetch_add(1, Ordering::Relaxed);
         Some(rule)
     }
 
-    /// Destroys a rule, if it is still there.
-    fn remove(&self, cookie: usize) {
-        let Some(rule) = self.take(cookie) else {
+    /// Destroys the rule with a cookie, or ends the wait under it, if it is
+    /// still there.
+    pub(super) fn remove(&self, cookie: usize) {
+        if lane::waits(cookie) {
+            self.leave(cookie);
+        } else if let Some(rule) = self.take(cookie) {
+            // An error is that it has gone with its port; then its last counts
+            // have come by `rule_gone()`, or nobody has them.
+            if let Ok(delta) = rule.hw.block.destroy(cookie) {
+                rule.flow.offload.add(&delta);
+            }
+            rule.flow.offload.clear_cookie(cookie);
+        }
+    }
+
+    fn leave(&self, cookie: usize) {
+        let Some(waiting) = self
+            .lane_of(cookie)
+            .and_then(|lane| lane.waiting.take(cookie))
+        else {
             return;
         };
 
-        // An error is that it has gone with its port; then its last counts have
-        // come by `rule_gone()`, or nobody has them.
-        if let Ok(delta) = rule.block.destroy(cookie) {
-            rule.flow.offload.add(&delta);
+        if let For::Room(hw) = &waiting.what {
+            hw.space.leave();
         }
-        rule.flow.offload.clear_cookie(cookie);
+        waiting.flow.offload.clear_cookie(cookie);
     }
 
     fn remove_of(&self, flow: &SwFlow) {
         if let Some(cookie) = flow.offload.cookie() {
             self.remove(cookie);
         }
+    }
+
+    /// Has the rule `cold` make room for the flow that waits under `hot`.
+    fn swap(&self, cold: usize, hot: usize) {
+        // Either may have gone since.
+        let rule = self.lane_of(cold).and_then(|lane| lane.rules.get(cold));
+        let (Some(rule), Some(_)) = (rule, self.waiting(hot)) else {
+            return;
+        };
+
+        self.wait(&rule.dp, &rule.flow, Some(For::Room(rule.hw.clone())));
+        self.totals.displaced.fetch_add(1, Ordering::Relaxed);
+        rule.flow
+            .offload
+            .set_status(Status::because(State::NoSpace, Reason::Displaced), "");
+        flow_moved(&rule.dp, &rule.flow);
+        // As in `sync()`.
+        if rule.flow.offload.is_dead(&rule.dp) {
+            self.remove_of(&rule.flow);
+        }
+        self.retry_cookie(hot);
     }
 
     /// Takes note that a rule has gone from the hardware.
@@ -387,61 +698,26 @@ impl Engine {
         }
     }
 
-    /// Destroys all rules of a datapath.
-    fn flush(&self, dp: &RcuArc<Datapath>) {
-        self.for_each(|cookie, rule| {
-            if RcuArc::ptr_eq(&rule.dp, dp) {
+    /// Destroys all rules of a datapath in a lane.
+    fn flush(&self, lane: &Lane, dp: &RcuArc<Datapath>) {
+        lane.rules.for_each(|cookie, rule| {
+            if RcuArc::ptr_eq(&rule.dp, dp) && rule.flow.offload.is_dead(dp) {
+                self.remove(cookie);
+            }
+        });
+        lane.waiting.for_each(|cookie, waiting| {
+            if RcuArc::ptr_eq(&waiting.dp, dp) && waiting.flow.offload.is_dead(dp) {
                 self.remove(cookie);
             }
         });
     }
 
-    /// Has the rules that send to a port that is gone look for another way.
-    fn port_removed(&self, dp: &RcuArc<Datapath>, port_no: u16) {
-        self.for_each(|_, rule| {
-            if RcuArc::ptr_eq(&rule.dp, dp) && rule.sends_to(port_no) {
-                self.sync(dp, &rule.flow);
-            }
-        });
-    }
-
-    /// Calls `f` with each rule, which may sleep and destroy rules.
-    fn for_each(&self, mut f: impl FnMut(usize, &RuleRef)) {
-        let mut from = 0;
-
-        while let Some(batch) = self.batch(from) {
-            for (cookie, rule) in &batch {
-                from = cookie.saturating_add(1);
-                f(*cookie, rule);
-            }
-        }
-    }
-
-    /// Some rules with cookies of at least `from`, in the order of their
-    /// cookies; nothing at the end.
-    fn batch(&self, from: usize) -> Option<KVec<(usize, RuleRef)>> {
-        let mut batch = KVec::with_capacity(BATCH, GFP_KERNEL).ok()?;
-        let mut rules = self.rules.lock();
-        let mut cursor = rules.cursor_lower_bound_mut(&from);
-
-        while let Some(at) = cursor {
-            if batch.len() == BATCH {
-                break;
-            }
-            let (cookie, rule) = at.current();
-            batch.push((*cookie, rule.clone()), GFP_KERNEL).ok()?;
-            cursor = at.move_next();
-        }
-        (!batch.is_empty()).then_some(batch)
-    }
-
-    /// Reads the counters of all rules, and destroys those whose flow is gone.
-    fn poll(&self) {
-        self.for_each(|cookie, rule| {
-            if rule.flow.offload.is_dead() {
-                self.remove(cookie);
-            } else if let Ok(delta) = rule.block.stats(cookie) {
-                rule.flow.offload.add(&delta);
+    /// Has the rules in a lane that send to a port that is gone look for another
+    /// way.
+    fn port_removed(&self, lane: &Lane, dp: &RcuArc<Datapath>, port_no: u16) {
+        lane.rules.for_each(|_, rule| {
+            if RcuArc::ptr_eq(&rule.dp, dp) && rule.out_ports.contains(&port_no) {
+                self.sync(dp, &rule.flow, false);
             }
         });
     }
@@ -451,10 +727,7 @@ impl Engine {
 #[inline(never)]
 fn rule_of(dp: &RcuArc<Datapath>, flow: &SwFlow) -> Result<KBox<Translated>, Status> {
     let acts = flow.load_actions();
-    let refused = |reason: Reason| Status {
-        reason: reason.code(),
-        ..Status::of(State::Refused)
-    };
+    let refused = |reason: Reason| Status::because(State::Refused, reason);
     let rule = translate(dp, flow, &acts).map_err(refused)?;
 
     KBox::new(rule, GFP_KERNEL).map_err(|_| refused(Reason::NoMemory))
@@ -479,8 +752,8 @@ pub(crate) fn sync_flows(dp: &RcuArc<Datapath>, f: impl Fn(&SwFlow) -> bool) {
 /// The engine runs for as long as this lives. Nothing must bind ports or change
 /// flows any more when it is dropped.
 pub(crate) struct EngineGuard {
-    _work: StaticWorkGuard,
-    _stats: StaticDelayedWorkGuard,
+    _lanes: LanesGuard,
+    _poll: PollGuard,
     _remains: Remains,
 }
 
@@ -493,8 +766,8 @@ impl EngineGuard {
     pub(crate) fn new() -> Result<Self> {
         let engine = RcuArc::new(Engine::new()?, GFP_KERNEL)?;
         let guard = EngineGuard {
-            _work: WORK.enable()?,
-            _stats: STATS_WORK.enable()?,
+            _lanes: LanesGuard::new()?,
+            _poll: PollGuard::new()?,
             _remains: Remains(engine.clone()),
         };
 
@@ -512,7 +785,11 @@ impl Drop for EngineGuard {
 
 impl Drop for Remains {
     fn drop(&mut self) {
-        drop(mem::replace(&mut *self.0.queue.lock(), KVVec::new()));
-        drop(mem::replace(&mut *self.0.rules.lock(), RBTree::new()));
+        for lane in &self.0.lanes {
+            drop(mem::replace(&mut *lane.queue.lock(), KVVec::new()));
+            lane.rules.clear();
+            lane.waiting.clear();
+        }
+        drop(mem::replace(&mut *self.0.spaces.lock(), KVec::new()));
     }
 }

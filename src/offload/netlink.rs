@@ -61,7 +61,10 @@ use crate::{
         for_each_dp,
         get_dp,
         get_dp_rcu,
-        state::ovs_lock,
+        state::{
+            ovs_lock,
+            OvsGuard, //
+        },
         Datapath, //
     },
     flow::{
@@ -106,7 +109,13 @@ mod attr {
     pub(super) const REMOVED: u32 = 20;
     pub(super) const PAD: u32 = 21;
     pub(super) const BOUND: u32 = 22;
-    pub(super) const MAX: u32 = BOUND;
+    pub(super) const MIN_PACKETS: u32 = 23;
+    pub(super) const WAITING: u32 = 24;
+    pub(super) const DISPLACED: u32 = 25;
+    pub(super) const CAPACITY: u32 = 26;
+    pub(super) const RETRY: u32 = 27;
+    pub(super) const RATE: u32 = 28;
+    pub(super) const MAX: u32 = RATE;
 }
 
 /// Flows that can run in hardware do.
@@ -125,6 +134,7 @@ static POLICY: [NlaPolicy; attr::MAX as usize + 1] = NlaPolicy::table(&[
         attr::POLICY,
         NlaPolicy::u32_range(POLICY_AUTO as i16, POLICY_NEVER as i16),
     ),
+    (attr::MIN_PACKETS, NlaPolicy::u32()),
 ]);
 
 static OPS: [SmallOp; 5] = [
@@ -205,16 +215,22 @@ impl Doit for Get {
             &[],
             |w: &mut MsgBuf<'_>| {
                 put_policy(w, &policy::GLOBAL)?;
+                w.put_u32(
+                    attr::MIN_PACKETS as u16,
+                    policy::MIN_PACKETS.load(Ordering::Relaxed),
+                )?;
                 let Some(engine) = ENGINE.load() else {
                     return Ok(());
                 };
                 let totals = &engine.totals;
                 put_u64(w, attr::RULES, engine.n_rules() as u64)?;
+                put_u64(w, attr::WAITING, engine.n_waiting() as u64)?;
                 for (attr, total) in [
                     (attr::INSTALLED, &totals.installed),
                     (attr::REFUSED, &totals.refused),
                     (attr::FAILED, &totals.failed),
                     (attr::REMOVED, &totals.removed),
+                    (attr::DISPLACED, &totals.displaced),
                 ] {
                     put_u64(w, attr, total.load(Ordering::Relaxed))?;
                 }
@@ -226,42 +242,82 @@ impl Doit for Get {
 }
 
 /// Sets a switch: a flow's, a port's, a datapath's, or the one for all, which
-/// only those who administer the first network namespace can.
+/// only those who administer the first network namespace can. Of a datapath and
+/// for all, also how many packets a flow needs to have had.
 struct Set;
 
 impl Doit for Set {
     fn doit(info: &GenlInfo<'_>) -> Result {
-        let never = u32_of(info.attr(attr::POLICY)).ok_or(EINVAL)? == POLICY_NEVER;
+        let never = u32_of(info.attr(attr::POLICY)).map(|policy| policy == POLICY_NEVER);
+        let min_packets = u32_of(info.attr(attr::MIN_PACKETS));
+        if never.is_none() && min_packets.is_none() {
+            return Err(EINVAL);
+        }
         let Some(dp_ifindex) = u32_of(info.attr(attr::DP_IFINDEX)) else {
-            if info.net() != Net::init() {
-                return Err(EPERM);
-            }
-            policy::GLOBAL.set_never(never);
-            sync_all(info.net());
-            return Ok(());
+            return Self::for_all(info, never, min_packets);
         };
 
         let lock = ovs_lock();
         let dp = get_dp(&lock, info.net(), dp_ifindex as i32).ok_or(ENODEV)?;
+        let ufid = info.attr(attr::UFID);
+        let port_no = u32_of(info.attr(attr::PORT_NO));
 
-        if let Some(ufid) = info.attr(attr::UFID) {
-            let ufid = SwFlowId::ufid(ufid.payload()).ok_or(EINVAL)?;
-            let flow = dp.table.lookup_id(&lock, &ufid).ok_or(ENOENT)?;
-
-            flow.offload.set_never(never);
-            super::sync_flow(&dp, &flow);
-        } else if let Some(port_no) = u32_of(info.attr(attr::PORT_NO)) {
-            let vport = dp.ports.load(port_no).ok_or(ENODEV)?;
-
-            vport.block().policy().set_never(never);
-            drop(vport);
-            drop(lock);
-            sync_flows(&dp, |flow| u32::from(flow.key().in_port) == port_no);
-        } else {
-            dp.offload.set_never(never);
-            drop(lock);
-            sync_flows(&dp, |_| true);
+        if ufid.is_some() || port_no.is_some() {
+            let (Some(never), None) = (never, min_packets) else {
+                return Err(EINVAL);
+            };
+            return match ufid {
+                Some(ufid) => Self::for_flow(lock, &dp, ufid, never),
+                None => Self::for_port(lock, &dp, port_no.unwrap_or(u32::MAX), never),
+            };
         }
+        if let Some(packets) = min_packets {
+            dp.offload.set_min_packets(packets);
+        }
+        if let Some(never) = never {
+            dp.offload.policy.set_never(never);
+        }
+        drop(lock);
+        sync_flows(&dp, |_| true);
+        Ok(())
+    }
+}
+
+impl Set {
+    fn for_all(info: &GenlInfo<'_>, never: Option<bool>, min_packets: Option<u32>) -> Result {
+        if info.net() != Net::init() {
+            return Err(EPERM);
+        }
+        if let Some(packets) = min_packets {
+            // The largest stands for "as for all".
+            if packets == u32::MAX {
+                return Err(EINVAL);
+            }
+            policy::MIN_PACKETS.store(packets, Ordering::Relaxed);
+        }
+        if let Some(never) = never {
+            policy::GLOBAL.set_never(never);
+        }
+        sync_all(info.net());
+        Ok(())
+    }
+
+    fn for_flow(lock: OvsGuard, dp: &RcuArc<Datapath>, ufid: Nlattr<'_>, never: bool) -> Result {
+        let ufid = SwFlowId::ufid(ufid.payload()).ok_or(EINVAL)?;
+        let flow = dp.table.lookup_id(&lock, &ufid).ok_or(ENOENT)?;
+
+        flow.offload.set_never(never);
+        super::sync_flow(dp, &flow);
+        Ok(())
+    }
+
+    fn for_port(lock: OvsGuard, dp: &RcuArc<Datapath>, port_no: u32, never: bool) -> Result {
+        let vport = dp.ports.load(port_no).ok_or(ENODEV)?;
+
+        vport.block().policy().set_never(never);
+        drop(vport);
+        drop(lock);
+        sync_flows(dp, |flow| u32::from(flow.key().in_port) == port_no);
         Ok(())
     }
 }
@@ -315,7 +371,8 @@ fn fill_dp(dp: &Datapath, msg: &mut MsgBuf<'_>, hdr: GenlHdr) -> Result {
             w.put_u32(attr::DP_IFINDEX as u16, local.dev().ifindex() as u32)?;
             w.put_str(attr::NAME as u16, local.name().as_cstr())?;
         }
-        put_policy(w, &dp.offload)?;
+        put_policy(w, &dp.offload.policy)?;
+        w.put_u32(attr::MIN_PACKETS as u16, dp.offload.min_packets())?;
         put_u64(w, attr::FLOWS, dp.table.count().into())
     })
 }
@@ -353,8 +410,22 @@ fn fill_port(vport: &Vport, dp_ifindex: u32, msg: &mut MsgBuf<'_>, hdr: GenlHdr)
         w.put_u32(attr::PORT_NO as u16, vport.port_no().into())?;
         w.put_str(attr::NAME as u16, vport.name().as_cstr())?;
         put_policy(w, block.policy())?;
-        w.put_u32(attr::BOUND as u16, block.get().is_some().into())?;
-        put_text(w, attr::REASON, block.state().as_str().as_bytes())
+        let hw = block.get();
+        w.put_u32(attr::BOUND as u16, hw.is_some().into())?;
+        let Some(hw) = hw else {
+            return put_text(w, attr::REASON, block.state().as_str().as_bytes());
+        };
+        if let Some(capacity) = hw.space.capacity() {
+            put_u64(w, attr::CAPACITY, capacity as u64)?;
+        }
+        match hw.backoff.left(time::boot_msecs()) {
+            None => put_text(w, attr::REASON, block.state().as_str().as_bytes()),
+            Some((left, errno)) => {
+                w.put_u32(attr::RETRY as u16, left.try_into().unwrap_or(u32::MAX))?;
+                w.put_u32(attr::ERRNO as u16, errno)?;
+                put_text(w, attr::REASON, Reason::DriverFailed.as_str().as_bytes())
+            }
+        }
     })
 }
 
@@ -416,6 +487,9 @@ fn fill_flow(flow: &SwFlow, dp_ifindex: u32, msg: &mut MsgBuf<'_>, hdr: GenlHdr)
             let idle = time::jiffies().wrapping_sub(counts.used);
 
             w.put_u32(attr::IDLE as u16, time::jiffies_to_msecs(idle))?;
+        }
+        if let Some(rate) = flow.offload.rate.per_second() {
+            w.put_u32(attr::RATE as u16, rate)?;
         }
         if status.state != State::Software {
             w.put_u32(attr::AGE as u16, flow.offload.age())?;

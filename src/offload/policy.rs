@@ -8,6 +8,7 @@
 
 use core::sync::atomic::{
     AtomicBool,
+    AtomicU32,
     Ordering, //
 };
 
@@ -41,13 +42,63 @@ impl Policy {
     }
 }
 
+/// As many packets as for all.
+const AS_FOR_ALL: u32 = u32::MAX;
+
+/// How many packets a flow needs to have had before it is offered to hardware.
+pub(crate) static MIN_PACKETS: AtomicU32 = AtomicU32::new(0);
+
+/// A datapath's part in offloading.
+pub(crate) struct DpOffload {
+    /// Whether its flows are offered to hardware.
+    pub(crate) policy: Policy,
+    min_packets: AtomicU32,
+    /// How often its flows have been flushed.
+    flushes: AtomicU32,
+}
+
+impl DpOffload {
+    /// Whatever can run in hardware does.
+    pub(crate) const fn new() -> Self {
+        Self {
+            policy: Policy::auto(),
+            min_packets: AtomicU32::new(AS_FOR_ALL),
+            flushes: AtomicU32::new(0),
+        }
+    }
+
+    /// How many packets a flow needs to have had before it is offered to
+    /// hardware.
+    pub(super) fn min_packets(&self) -> u32 {
+        match self.min_packets.load(Ordering::Relaxed) {
+            AS_FOR_ALL => MIN_PACKETS.load(Ordering::Relaxed),
+            packets => packets,
+        }
+    }
+
+    /// Sets how many packets a flow needs; `u32::MAX` for as many as for all.
+    pub(crate) fn set_min_packets(&self, packets: u32) {
+        self.min_packets.store(packets, Ordering::Relaxed);
+    }
+
+    /// How often its flows have been flushed.
+    pub(super) fn flushes(&self) -> u32 {
+        self.flushes.load(Ordering::SeqCst)
+    }
+
+    /// All its flows are gone.
+    pub(super) fn flushed(&self) {
+        self.flushes.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
 /// The switch for all flows; the module parameter `offload` is what it is at
 /// first.
 pub(crate) static GLOBAL: Policy = Policy::auto();
 
 /// Whether the flow may be offered to hardware, but for its port's switch.
 pub(super) fn allows(dp: &Datapath, flow: &SwFlow) -> bool {
-    !GLOBAL.is_never() && !dp.offload.is_never() && !flow.offload.is_never()
+    !GLOBAL.is_never() && !dp.offload.policy.is_never() && !flow.offload.is_never()
 }
 
 /// Whether flows that match on the port may be offered to hardware.

@@ -86,11 +86,14 @@ reasons! {
     EncapNoAddress = "send through a tunnel without addresses",
     EncapNoPort = "send through a tunnel without a destination port",
     EncapFlags = "send through a tunnel with checksum, OAM flag or critical options",
+    Displaced = "flows with more packets have the room",
+    FullBefore = "no room when a flow was tried last",
+    DriverFailed = "the driver failed and is left alone for a while",
 }
 
 impl Reason {
     /// The reason's code, from 1.
-    pub(crate) fn code(self) -> u8 {
+    pub(crate) const fn code(self) -> u8 {
         (self as u8).wrapping_add(1)
     }
 }

@@ -20,6 +20,12 @@ use kernel_ext::{
     time, //
 };
 
+use super::{
+    rate::FlowRate,
+    reason::Reason, //
+};
+use crate::datapath::Datapath;
+
 /// Where a flow runs and why.
 ///
 /// The numbers are those of `ovs-offload-state` in
@@ -44,6 +50,8 @@ pub(crate) enum State {
     Policy = 6,
     /// In software: the port that it matches on has no hardware behind it.
     NoBlock = 7,
+    /// In software: it has not had as many packets as it needs to have.
+    Delayed = 8,
 }
 
 impl State {
@@ -56,6 +64,7 @@ impl State {
             5 => State::NoSpace,
             6 => State::Policy,
             7 => State::NoBlock,
+            8 => State::Delayed,
             _ => State::Software,
         }
     }
@@ -66,7 +75,7 @@ impl State {
 pub(crate) struct Status {
     /// The state.
     pub(crate) state: State,
-    /// The code of the reason for [`State::Refused`], otherwise 0.
+    /// The code of the reason if there is one, otherwise 0.
     pub(crate) reason: u8,
     /// The error of the driver as a positive number for [`State::Failed`] and
     /// [`State::NoSpace`], otherwise 0.
@@ -79,6 +88,15 @@ impl Status {
         Status {
             state,
             reason: 0,
+            errno: 0,
+        }
+    }
+
+    /// A state for a reason.
+    pub(crate) const fn because(state: State, reason: Reason) -> Self {
+        Status {
+            state,
+            reason: reason.code(),
             errno: 0,
         }
     }
@@ -102,6 +120,9 @@ const DEAD: u32 = 1 << 0;
 const QUEUED: u32 = 1 << 1;
 /// The flow shall stay in software.
 const NEVER: u32 = 1 << 2;
+/// How many bits these are.
+const FLAG_BITS: u32 = 3;
+const FLAG_MASK: u32 = (1 << FLAG_BITS) - 1;
 
 /// What the hardware has counted for a flow.
 #[derive(Clone, Copy, Default, Debug)]
@@ -116,19 +137,27 @@ pub(crate) struct HwCounts {
 
 /// A flow's part in offloading.
 ///
-/// Packets never look at it. The engine writes it, commands read it.
+/// Packets never look at it. The engine writes it, commands read it. It must not
+/// grow: a flow just fills its slab.
 pub(crate) struct FlowOffload {
     packets: AtomicU64,
     bytes: AtomicU64,
     used: AtomicUsize,
-    /// The cookie of the rule in hardware; 0 for none.
+    /// The cookie of the rule in hardware, or under which the flow waits; 0 for
+    /// none.
     cookie: AtomicUsize,
-    /// When the state changed, in jiffies.
-    since: AtomicUsize,
+    /// When the state changed, in jiffies, of which the lower half is enough.
+    since: AtomicU32,
     status: AtomicU32,
+    /// In the upper bits, how often the datapath's flows had been flushed when
+    /// the flow was new.
     flags: AtomicU32,
+    /// Its rate, while it is in hardware or waits for room there.
+    pub(super) rate: FlowRate,
     text: RcuSlot<KVec<u8>>,
 }
+
+const _: () = assert!(size_of::<FlowOffload>() == 56);
 
 impl FlowOffload {
     /// In software.
@@ -138,9 +167,10 @@ impl FlowOffload {
             bytes: AtomicU64::new(0),
             used: AtomicUsize::new(0),
             cookie: AtomicUsize::new(0),
-            since: AtomicUsize::new(0),
+            since: AtomicU32::new(0),
             status: AtomicU32::new(0),
             flags: AtomicU32::new(0),
+            rate: FlowRate::new(),
             text: RcuSlot::empty(),
         }
     }
@@ -152,7 +182,9 @@ impl FlowOffload {
 
     /// How long the flow has been in its state, in milliseconds.
     pub(crate) fn age(&self) -> u32 {
-        time::jiffies_to_msecs(time::jiffies().wrapping_sub(self.since.load(Ordering::Relaxed)))
+        let since = self.since.load(Ordering::Relaxed);
+
+        time::jiffies_to_msecs((time::jiffies() as u32).wrapping_sub(since) as usize)
     }
 
     /// Sets where the flow runs, and what the driver said of it. Gives whether
@@ -170,7 +202,7 @@ impl FlowOffload {
         if self.status.swap(new, Ordering::Relaxed) == new {
             return false;
         }
-        self.since.store(time::jiffies(), Ordering::Relaxed);
+        self.since.store(time::jiffies() as u32, Ordering::Relaxed);
         true
     }
 
@@ -179,7 +211,8 @@ impl FlowOffload {
         self.text.load()
     }
 
-    /// The cookie of the rule in hardware, if there is one.
+    /// The cookie of the flow's rule, or under which it waits for one, if
+    /// either is so.
     pub(crate) fn cookie(&self) -> Option<usize> {
         match self.cookie.load(Ordering::SeqCst) {
             0 => None,
@@ -207,9 +240,22 @@ impl FlowOffload {
         self.flags.fetch_or(DEAD, Ordering::SeqCst);
     }
 
-    /// Whether the flow has been taken out of the table.
-    pub(crate) fn is_dead(&self) -> bool {
-        self.flags.load(Ordering::SeqCst) & DEAD != 0
+    /// Notes that the flow has been put into a datapath's table.
+    pub(super) fn set_born(&self, dp: &Datapath) {
+        let flushes = dp.offload.flushes().wrapping_shl(FLAG_BITS);
+        let _ = self
+            .flags
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |flags| {
+                Some(flags & FLAG_MASK | flushes)
+            });
+    }
+
+    /// Whether the flow has been taken out of its datapath's table.
+    pub(super) fn is_dead(&self, dp: &Datapath) -> bool {
+        let flags = self.flags.load(Ordering::SeqCst);
+        let flushes = dp.offload.flushes().wrapping_shl(FLAG_BITS);
+
+        flags & DEAD != 0 || flags & !FLAG_MASK != flushes
     }
 
     /// Notes that the flow is in the queue. Gives whether it was not.
