@@ -68,6 +68,9 @@ mod kunit_flow_table;
 #[path = "../kunit/offload_action.rs"]
 mod kunit_offload_action;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../kunit/offload_engine.rs"]
+mod kunit_offload_engine;
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[path = "../kunit/offload_flow.rs"]
 mod kunit_offload_flow;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]

@@ -68,6 +68,9 @@ pub mod workqueue;
 #[path = "../../kunit/flow_offload.rs"]
 mod kunit_flow_offload;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../../kunit/flow_offload_driver.rs"]
+pub mod kunit_flow_offload_driver;
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[path = "../../kunit/flow_offload_indirect.rs"]
 mod kunit_flow_offload_indirect;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]

@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A driver of flow blocks for suites: it keeps rules as hardware would, in a
+//! room of a given size, counts packets, fails when it is told to, and takes
+//! note of how it is called.
+//!
+//! Rules are told apart by the IPv4 source address that they match on. All
+//! devices share the room and the rules.
+
+use core::{
+    cell::UnsafeCell,
+    ptr::NonNull,
+    sync::atomic::{
+        AtomicU32,
+        Ordering::Relaxed, //
+    },
+};
+
+use kernel::{
+    c_str, ffi,
+    prelude::*,
+    static_lock_class,
+    str::{
+        CStrExt,
+        CString, //
+    },
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
+};
+
+use crate::{
+    bindings,
+    net::{
+        netdevice::{
+            DeviceName,
+            NetDevice,
+            NetDeviceRef, //
+        },
+        rtnetlink::RtnlGuard, //
+    },
+    sync::static_mutex::{
+        StaticMutex,
+        StaticMutexGuard, //
+    },
+    time, //
+};
+
+/// Rules that fit into the driver's own table.
+const MAX: usize = 256;
+
+/// A rule.
+#[derive(Clone, Copy)]
+struct Rule {
+    cookie: usize,
+    src: u32,
+    packets: u64,
+    used: usize,
+}
+
+/// What the driver has, and how it is to answer.
+struct Rules {
+    rules: [Option<Rule>; MAX],
+    capacity: usize,
+    fail: i32,
+    fails: u32,
+}
+
+/// How the driver has been called.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Calls {
+    /// Rules to be taken, whether they were or not.
+    pub replace: u32,
+    /// Rules to be destroyed.
+    pub destroy: u32,
+    /// Counters to be read.
+    pub stats: u32,
+    /// The most calls for rules to be taken or destroyed at the same time.
+    pub at_once: u32,
+    /// The most rules with the same match at the same time.
+    pub alike: u32,
+}
+
+struct Driver {
+    lock: StaticMutex,
+    rules: UnsafeCell<Rules>,
+    calls: UnsafeCell<Calls>,
+    list: UnsafeCell<bindings::list_head>,
+    delay_ms: AtomicU32,
+    running: AtomicU32,
+}
+
+// SAFETY: The list is used under the rtnl lock, the other cells under the lock.
+unsafe impl Sync for Driver {}
+
+static DRIVER: Driver = Driver {
+    lock: StaticMutex::new(c_str!("kunit_driver"), static_lock_class!()),
+    rules: UnsafeCell::new(Rules {
+        rules: [None; MAX],
+        capacity: MAX,
+        fail: 0,
+        fails: 0,
+    }),
+    calls: UnsafeCell::new(Calls {
+        replace: 0,
+        destroy: 0,
+        stats: 0,
+        at_once: 0,
+        alike: 0,
+    }),
+    list: UnsafeCell::new(bindings::list_head {
+        next: core::ptr::null_mut(),
+        prev: core::ptr::null_mut(),
+    }),
+    delay_ms: AtomicU32::new(0),
+    running: AtomicU32::new(0),
+};
+
+struct Locked(#[expect(dead_code)] StaticMutexGuard);
+
+impl Locked {
+    fn new() -> Self {
+        Self(DRIVER.lock.lock())
+    }
+
+    fn rules(&mut self) -> &mut Rules {
+        // SAFETY: The lock is held, and `self` is borrowed for as long as this.
+        unsafe { &mut *DRIVER.rules.get() }
+    }
+
+    fn calls(&mut self) -> &mut Calls {
+        // SAFETY: As above.
+        unsafe { &mut *DRIVER.calls.get() }
+    }
+}
+
+impl Rules {
+    fn n(&self) -> usize {
+        self.rules.iter().flatten().count()
+    }
+
+    fn find(&mut self, f: impl Fn(&Rule) -> bool) -> Option<&mut Option<Rule>> {
+        self.rules
+            .iter_mut()
+            .find(|rule| rule.as_ref().is_some_and(&f))
+    }
+}
+
+/// The driver has room for any number of rules, and does not fail.
+pub fn reset() {
+    let mut locked = Locked::new();
+    let rules = locked.rules();
+    rules.capacity = MAX;
+    rules.fails = 0;
+    *locked.calls() = Calls::default();
+    DRIVER.delay_ms.store(0, Relaxed);
+}
+
+/// The driver has room for so many rules; those that are above stay.
+pub fn set_capacity(capacity: usize) {
+    Locked::new().rules().capacity = capacity;
+}
+
+/// The driver fails with an error for so many rules to come.
+pub fn fail(err: Error, times: u32) {
+    let mut locked = Locked::new();
+    locked.rules().fail = err.to_errno();
+    locked.rules().fails = times;
+}
+
+/// The driver takes so long to take or destroy a rule, in milliseconds.
+pub fn set_delay(ms: u32) {
+    DRIVER.delay_ms.store(ms, Relaxed);
+}
+
+/// How the driver has been called since [`reset`].
+pub fn calls() -> Calls {
+    *Locked::new().calls()
+}
+
+/// How many rules there are.
+pub fn n_rules() -> usize {
+    Locked::new().rules().n()
+}
+
+/// How many rules there are for packets from `src`.
+pub fn n_rules_of(src: u32) -> usize {
+    let mut locked = Locked::new();
+    let rules = locked.rules().rules.iter().flatten();
+    rules.filter(|rule| rule.src == src).count()
+}
+
+/// Packets from `src` come in. Gives whether there is a rule that takes them;
+/// otherwise they are software's.
+pub fn receive(src: u32, packets: u64) -> bool {
+    let mut locked = Locked::new();
+    match locked.rules().find(|rule| rule.src == src) {
+        Some(Some(rule)) => {
+            rule.packets += packets;
+            rule.used = time::jiffies();
+            true
+        }
+        _ => false,
+    }
+}
+
+/// # Safety
+///
+/// `cls` must be a valid request.
+unsafe fn replace(cls: *mut bindings::flow_cls_offload) -> i32 {
+    let mut out = bindings::flow_match_ipv4_addrs::default();
+    // SAFETY: By the function's safety requirement; `out` is written only.
+    let (cookie, src) = unsafe {
+        bindings::flow_rule_match_ipv4_addrs((*cls).rule, &raw mut out);
+        ((*cls).cookie, u32::from_be((*out.key).src))
+    };
+    let mut locked = Locked::new();
+    locked.calls().replace += 1;
+    let rules = locked.rules();
+    if rules.fails != 0 {
+        rules.fails -= 1;
+        return rules.fail;
+    }
+    if rules.n() >= rules.capacity {
+        return ENOSPC.to_errno();
+    }
+    let Some(place) = rules.rules.iter_mut().find(|rule| rule.is_none()) else {
+        return ENOSPC.to_errno();
+    };
+    *place = Some(Rule {
+        cookie,
+        src,
+        packets: 0,
+        used: 0,
+    });
+    let same = rules.rules.iter().flatten().filter(|rule| rule.src == src);
+    let alike = same.count() as u32;
+    let calls = locked.calls();
+    calls.alike = calls.alike.max(alike);
+    0
+}
+
+/// What takes long, outside of the lock.
+fn slowly(f: impl FnOnce() -> i32) -> i32 {
+    let running = DRIVER.running.fetch_add(1, Relaxed) + 1;
+    {
+        let mut locked = Locked::new();
+        let calls = locked.calls();
+        calls.at_once = calls.at_once.max(running);
+    }
+    let delay = DRIVER.delay_ms.load(Relaxed);
+    if delay != 0 {
+        fsleep(Delta::from_millis(delay.into()));
+    }
+    let ret = f();
+    DRIVER.running.fetch_sub(1, Relaxed);
+    ret
+}
+
+unsafe extern "C" fn driver_cb(
+    ty: bindings::tc_setup_type,
+    data: *mut ffi::c_void,
+    _priv: *mut ffi::c_void,
+) -> ffi::c_int {
+    if ty != bindings::tc_setup_type_TC_SETUP_CLSFLOWER {
+        return EOPNOTSUPP.to_errno();
+    }
+    let cls = data.cast::<bindings::flow_cls_offload>();
+    // SAFETY: The caller passes a valid request.
+    let (command, cookie) = unsafe { ((*cls).command, (*cls).cookie) };
+    match command {
+        // SAFETY: As above.
+        bindings::flow_cls_command_FLOW_CLS_REPLACE => slowly(|| unsafe { replace(cls) }),
+        bindings::flow_cls_command_FLOW_CLS_DESTROY => slowly(|| {
+            let mut locked = Locked::new();
+            locked.calls().destroy += 1;
+            match locked.rules().find(|rule| rule.cookie == cookie) {
+                Some(place) => {
+                    *place = None;
+                    0
+                }
+                None => ENOENT.to_errno(),
+            }
+        }),
+        _ => {
+            let mut locked = Locked::new();
+            locked.calls().stats += 1;
+            match locked.rules().find(|rule| rule.cookie == cookie) {
+                Some(Some(rule)) => {
+                    // SAFETY: The caller passes a valid request.
+                    unsafe {
+                        (*cls).stats.pkts = rule.packets;
+                        (*cls).stats.bytes = rule.packets * 100;
+                        (*cls).stats.lastused = rule.used as u64;
+                    }
+                    rule.packets = 0;
+                    0
+                }
+                _ => ENOENT.to_errno(),
+            }
+        }
+    }
+}
+
+unsafe extern "C" fn setup_tc(
+    dev: *mut bindings::net_device,
+    ty: bindings::tc_setup_type,
+    data: *mut ffi::c_void,
+) -> ffi::c_int {
+    if ty != bindings::tc_setup_type_TC_SETUP_BLOCK {
+        return EOPNOTSUPP.to_errno();
+    }
+    let offload = data.cast::<bindings::flow_block_offload>();
+    // SAFETY: The caller passes a valid request and holds the rtnl lock.
+    unsafe {
+        (*offload).unlocked_driver_cb = true;
+        bindings::flow_block_cb_setup_simple(
+            offload,
+            DRIVER.list.get(),
+            Some(driver_cb),
+            dev.cast(),
+            dev.cast(),
+            true,
+        )
+    }
+}
+
+unsafe extern "C" fn start_xmit(
+    skb: *mut bindings::sk_buff,
+    _dev: *mut bindings::net_device,
+) -> bindings::netdev_tx_t {
+    // SAFETY: C gives the packet away.
+    drop(unsafe { crate::net::skbuff::SkBuff::from_raw(NonNull::new_unchecked(skb)) });
+    bindings::netdev_tx_NETDEV_TX_OK
+}
+
+unsafe extern "C" fn get_port_parent_id(
+    _dev: *mut bindings::net_device,
+    id: *mut bindings::netdev_phys_item_id,
+) -> ffi::c_int {
+    // SAFETY: The caller passes a valid structure; its last byte is the length
+    // of the name before.
+    unsafe {
+        (*id)._bindgen_opaque_blob[0] = b'k';
+        (*id)._bindgen_opaque_blob[32] = 1;
+    }
+    0
+}
+
+struct Ops(bindings::net_device_ops);
+// SAFETY: It never changes.
+unsafe impl Sync for Ops {}
+
+static OPS: Ops = {
+    // SAFETY: All-zeroes is valid for the structure.
+    let mut ops: bindings::net_device_ops = unsafe { core::mem::zeroed() };
+    ops.ndo_start_xmit = Some(start_xmit);
+    ops.ndo_setup_tc = Some(setup_tc);
+    ops.ndo_get_port_parent_id = Some(get_port_parent_id);
+    Ops(ops)
+};
+
+unsafe extern "C" fn setup(dev: *mut bindings::net_device) {
+    // SAFETY: The device is new.
+    unsafe {
+        bindings::ether_setup(dev);
+        (*dev).netdev_ops = &raw const OPS.0;
+        (*dev).features |= 1 << bindings::NETIF_F_HW_TC_BIT;
+        (*dev).hw_features |= 1 << bindings::NETIF_F_HW_TC_BIT;
+        (*dev).needs_free_netdev = true;
+        bindings::eth_hw_addr_random(dev);
+    }
+}
+
+/// A registered device of the driver, a port of the driver's one switch.
+pub struct Device(Option<NetDeviceRef>);
+
+impl Device {
+    /// A new device.
+    pub fn new() -> Result<Self> {
+        let name = CString::try_from_fmt(fmt!("ktd%d"))?;
+        let guard = RtnlGuard::new();
+        let list = DRIVER.list.get();
+        // SAFETY: The rtnl lock is held; the name is short.
+        unsafe {
+            if (*list).next.is_null() {
+                (*list).next = list;
+                (*list).prev = list;
+            }
+            let dev = bindings::alloc_netdev_mqs(0, name.as_char_ptr(), 1, Some(setup), 1, 1);
+            if dev.is_null() {
+                return Err(ENOMEM);
+            }
+            let err = bindings::register_netdevice(dev);
+            if err != 0 {
+                bindings::free_netdev(dev);
+                return Err(Error::from_errno(err));
+            }
+            drop(guard);
+            Ok(Self(Some(NetDevice::from_raw(dev).hold(GFP_KERNEL))))
+        }
+    }
+
+    /// The device's name.
+    pub fn name(&self) -> Option<DeviceName> {
+        Some(self.0.as_ref()?.name())
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        let _guard = RtnlGuard::new();
+        if let Some(dev) = self.0.take() {
+            // SAFETY: The device is registered and the rtnl lock is held. The
+            // reference goes before the lock does.
+            unsafe { bindings::unregister_netdevice_queue(dev.as_ptr(), core::ptr::null_mut()) };
+        }
+    }
+}

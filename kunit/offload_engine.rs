@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The offload engine against a driver that records what it is asked for:
+//! room, rates, failures, delay, order.
+
+use kernel::prelude::*;
+
+#[kunit_tests(openvswitch_offload_engine)]
+mod tests {
+    use super::*;
+
+    use kernel::{
+        error::code::EIO,
+        time::{
+            delay::fsleep,
+            Delta, //
+        },
+    };
+
+    use kernel_ext::{
+        kunit_flow_offload_driver::{
+            self as driver,
+            Device, //
+        },
+        net::{
+            namespace::Net,
+            netlink::{
+                AttrBuf,
+                AttrWriter,
+                Nlattr, //
+            },
+        },
+        sync::{
+            bh::BhGuard,
+            rcu::RcuArc,
+            rcu_cell::RcuBox, //
+        },
+        time::boot_msecs,
+        uapi, //
+    };
+
+    use crate::{
+        datapath::{
+            dp_destroy,
+            state::ovs_lock,
+            Datapath,
+            OVSP_LOCAL, //
+        },
+        flow::{
+            SwFlow,
+            SwFlowId, //
+        },
+        flow_netlink::{
+            ovs_nla_copy_actions,
+            ovs_nla_get_match,
+            uapi::*, //
+        },
+        kunit_offload_flow::{
+            attr,
+            eth,
+            mask_ipv4,
+            output,
+            port, //
+        },
+        offload::{
+            self,
+            engine::ENGINE,
+            reason::Reason,
+            state::State,
+            total_stats, //
+        },
+        vport::{
+            ovs_vport_add,
+            VportParms, //
+        },
+    };
+
+    /// Bytes of a packet.
+    const LEN: u64 = 100;
+
+    fn first(buf: &AttrBuf) -> Result<Nlattr<'_>> {
+        buf.first().ok_or(EINVAL)
+    }
+
+    fn sleep(ms: u32) {
+        fsleep(Delta::from_millis(ms.into()));
+    }
+
+    /// Waits until something is so, for `ms` milliseconds at most.
+    fn until(ms: u32, mut f: impl FnMut() -> bool) -> bool {
+        let end = boot_msecs() + u64::from(ms);
+        while !f() {
+            if boot_msecs() > end {
+                return false;
+            }
+            sleep(20);
+        }
+        true
+    }
+
+    /// A datapath with two ports that have hardware behind them.
+    struct Lab {
+        dp: RcuArc<Datapath>,
+        devices: [Option<Device>; 2],
+    }
+
+    impl Lab {
+        fn new() -> Result<Self> {
+            driver::reset();
+            let lab = Lab {
+                dp: RcuArc::new(Datapath::new(Net::init().handle())?, GFP_KERNEL)?,
+                devices: [Some(Device::new()?), Some(Device::new()?)],
+            };
+            lab.add_port(
+                kernel::c_str!("ktd-br"),
+                uapi::ovs_vport_type_OVS_VPORT_TYPE_INTERNAL,
+                OVSP_LOCAL as u16,
+            )?;
+            for (no, device) in (1..).zip(lab.devices.iter().flatten()) {
+                let name = device.name().ok_or(ENODEV)?;
+                lab.add_port(
+                    name.as_cstr(),
+                    uapi::ovs_vport_type_OVS_VPORT_TYPE_NETDEV,
+                    no,
+                )?;
+            }
+            Ok(lab)
+        }
+
+        fn add_port(&self, name: &kernel::str::CStr, vport_type: u32, port_no: u16) -> Result {
+            let mut ids = AttrBuf::new();
+            ids.put_u32(1, 0)?;
+            let lock = ovs_lock();
+            let vport = ovs_vport_add(
+                &lock,
+                &VportParms {
+                    name,
+                    vport_type,
+                    dp: &self.dp,
+                    port_no,
+                    upcall_portids: first(&ids)?,
+                    desired_ifindex: 0,
+                },
+            )?;
+            self.dp.ports.add(&lock, port_no, vport)?;
+            offload::port_added(&lock, &self.dp);
+            Ok(())
+        }
+
+        /// A flow for packets from `src`, from port 1 to port 2.
+        fn add(&self, src: u32) -> Result<RcuArc<SwFlow>> {
+            let key = attr(|w| {
+                port(w)?;
+                eth(w, ETH_P_IP)?;
+                let mut ip = [0; 12];
+                ip[..4].copy_from_slice(&src.to_be_bytes());
+                w.put(OVS_KEY_ATTR_IPV4, &ip)
+            })?;
+            let mask = attr(|w| mask_ipv4(w, &[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0]))?;
+            let actions = attr(|w| output(w, 2))?;
+            let m = ovs_nla_get_match(first(&key)?, Some(first(&mask)?), true)?;
+            let acts = ovs_nla_copy_actions(first(&actions)?, &m.key, true)?;
+            let id = SwFlowId::ufid(&src.to_ne_bytes()).ok_or(EINVAL)?;
+
+            let lock = ovs_lock();
+            let acts = RcuBox::new(acts, GFP_KERNEL)?;
+            let flow = self.dp.table.insert(&lock, &m.key, &m.mask, id, acts)?;
+            offload::flow_inserted(&lock, &self.dp, &flow);
+            Ok(flow)
+        }
+
+        fn delete(&self, flow: &SwFlow) {
+            let lock = ovs_lock();
+            let taken = self.dp.table.take_id(&lock, flow.id());
+            offload::flow_removed(&lock, flow);
+            drop(taken);
+        }
+
+        fn change(&self, flow: &RcuArc<SwFlow>) {
+            let lock = ovs_lock();
+            offload::flow_changed(&lock, &self.dp, flow);
+        }
+    }
+
+    impl Drop for Lab {
+        fn drop(&mut self) {
+            let lock = ovs_lock();
+            dp_destroy(&lock, &self.dp);
+            drop(lock);
+            // So that nothing that was learned of the driver stays.
+            until(5000, || {
+                ENGINE
+                    .load()
+                    .is_none_or(|engine| engine.n_rules() + engine.n_waiting() == 0)
+            });
+            for device in &mut self.devices {
+                drop(device.take());
+            }
+            driver::reset();
+        }
+    }
+
+    /// Packets of a flow come in, in hardware or in software.
+    fn receive(flow: &SwFlow, src: u32, packets: u64) {
+        if !driver::receive(src, packets) {
+            let guard = BhGuard::new();
+            for _ in 0..packets {
+                flow.stats().update(guard.proof(), LEN, 0);
+            }
+        }
+    }
+
+    fn state(flow: &SwFlow) -> State {
+        flow.offload.status().state
+    }
+
+    fn reason(flow: &SwFlow) -> Option<Reason> {
+        Reason::from_code(flow.offload.status().reason)
+    }
+
+    fn in_hw(flow: &SwFlow) -> bool {
+        state(flow) == State::InHw
+    }
+
+    /// The flow's counters come to say so many packets.
+    fn counts(flow: &SwFlow, packets: u64) -> bool {
+        let right = until(3000, || total_stats(flow).packets == packets);
+        if !right {
+            pr_err!("{} packets, not {}\n", total_stats(flow).packets, packets);
+        }
+        right && total_stats(flow).bytes == packets * LEN
+    }
+
+    #[test]
+    fn a_flow_through_its_life() -> Result {
+        let lab = Lab::new()?;
+        let flow = lab.add(1)?;
+        assert!(until(2000, || in_hw(&flow)));
+        assert_eq!(driver::n_rules_of(1), 1);
+        receive(&flow, 1, 7);
+        assert!(counts(&flow, 7));
+
+        // What is asked for is what has been read, of no driver.
+        let before = driver::calls();
+        for _ in 0..1000 {
+            assert_eq!(total_stats(&flow).packets, 7);
+        }
+        assert!(driver::calls().stats <= before.stats + 1);
+
+        // Other actions: another rule, before the one there was goes.
+        lab.change(&flow);
+        assert!(until(2000, || driver::calls().destroy == 1));
+        assert_eq!(driver::n_rules_of(1), 1);
+        assert_eq!(driver::calls().alike, 2);
+        receive(&flow, 1, 3);
+        // What was not read yet is read before the rule goes.
+        lab.delete(&flow);
+        assert!(until(2000, || driver::n_rules() == 0));
+        assert!(counts(&flow, 10));
+        Ok(())
+    }
+
+    #[test]
+    fn counters_are_read_once_a_second() -> Result {
+        let lab = Lab::new()?;
+        let mut flows = KVec::new();
+        for src in 1..=200 {
+            flows.push(lab.add(src)?, GFP_KERNEL)?;
+        }
+        assert!(until(5000, || flows.iter().all(|flow| in_hw(flow))));
+        sleep(500);
+        let before = driver::calls().stats;
+        sleep(3000);
+        let calls = driver::calls().stats - before;
+        assert!((400..=1000).contains(&calls));
+        // Without rules, nothing is asked.
+        {
+            let lock = ovs_lock();
+            offload::flows_flushed(&lock, &lab.dp);
+            lab.dp.table.flush(&lock);
+        }
+        assert!(until(2000, || driver::n_rules() == 0));
+        Ok(())
+    }
+
+    #[test]
+    fn the_busiest_flows_have_the_room() -> Result {
+        let lab = Lab::new()?;
+        driver::set_capacity(2);
+        let busy = lab.add(1)?;
+        let idle = lab.add(2)?;
+        assert!(until(2000, || in_hw(&busy) && in_hw(&idle)));
+        let late = lab.add(3)?;
+        assert!(until(2000, || state(&late) == State::NoSpace));
+        // A flow that comes while others wait is not even tried.
+        let calls = driver::calls().replace;
+        let last = lab.add(4)?;
+        assert!(until(2000, || state(&last) == State::NoSpace));
+        assert_eq!(reason(&last), Some(Reason::FullBefore));
+
+        let mut sent = 0;
+        assert!(until(8000, || {
+            receive(&busy, 1, 40);
+            receive(&late, 3, 40);
+            sent += 40;
+            in_hw(&late)
+        }));
+        assert!(in_hw(&busy));
+        assert_eq!(state(&idle), State::NoSpace);
+        assert_eq!(reason(&idle), Some(Reason::Displaced));
+        assert_eq!(driver::n_rules(), 2);
+        assert_eq!(driver::n_rules_of(3), 1);
+        // Attempts at more room are few.
+        assert!(driver::calls().replace - calls <= 10);
+        // Nothing is lost, nothing counted twice.
+        for _ in 0..20 {
+            receive(&busy, 1, 40);
+            receive(&late, 3, 40);
+            sent += 40;
+            sleep(20);
+        }
+        assert!(counts(&busy, sent));
+        assert!(counts(&late, sent));
+        assert!(counts(&idle, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn room_that_is_free_is_used() -> Result {
+        let lab = Lab::new()?;
+        driver::set_capacity(2);
+        let a = lab.add(1)?;
+        let b = lab.add(2)?;
+        assert!(until(2000, || in_hw(&a) && in_hw(&b)));
+        let c = lab.add(3)?;
+        let d = lab.add(4)?;
+        assert!(until(2000, || {
+            state(&c) == State::NoSpace && state(&d) == State::NoSpace
+        }));
+        // A rule goes.
+        lab.delete(&a);
+        assert!(until(2000, || in_hw(&c) || in_hw(&d)));
+        assert_eq!(driver::n_rules(), 2);
+        // There is more room than there was.
+        driver::set_capacity(3);
+        assert!(until(20_000, || in_hw(&c) && in_hw(&d)));
+        assert_eq!(driver::n_rules(), 3);
+        Ok(())
+    }
+
+    #[test]
+    fn a_change_with_no_room_for_two() -> Result {
+        let lab = Lab::new()?;
+        driver::set_capacity(1);
+        let flow = lab.add(1)?;
+        assert!(until(2000, || in_hw(&flow)));
+        receive(&flow, 1, 5);
+        lab.change(&flow);
+        assert!(until(2000, || driver::calls().destroy == 1));
+        assert!(until(2000, || driver::n_rules_of(1) == 1 && in_hw(&flow)));
+        assert!(counts(&flow, 5));
+        Ok(())
+    }
+
+    #[test]
+    fn a_driver_that_fails_is_left_alone() -> Result {
+        let lab = Lab::new()?;
+        driver::fail(EIO, 2);
+        let begin = boot_msecs();
+        let flow = lab.add(1)?;
+        assert!(until(1000, || state(&flow) == State::Failed));
+        // Others are not tried.
+        let other = lab.add(2)?;
+        assert!(until(500, || reason(&other) == Some(Reason::DriverFailed)));
+        assert_eq!(driver::calls().replace, 1);
+        assert_eq!(flow.offload.status().errno, 5);
+        // A second, two seconds, and then it works.
+        assert!(until(8000, || in_hw(&flow) && in_hw(&other)));
+        assert!(boot_msecs() - begin >= 3000);
+        assert!(driver::calls().replace <= 5);
+
+        // What the driver does not take is no failure.
+        driver::fail(EOPNOTSUPP, 1);
+        let third = lab.add(3)?;
+        assert!(until(1000, || state(&third) == State::Failed));
+        let fourth = lab.add(4)?;
+        assert!(until(500, || in_hw(&fourth)));
+        Ok(())
+    }
+
+    #[test]
+    fn flows_wait_for_packets() -> Result {
+        let lab = Lab::new()?;
+        lab.dp.offload.set_min_packets(3);
+        let flow = lab.add(1)?;
+        assert!(until(1000, || state(&flow) == State::Delayed));
+        receive(&flow, 1, 2);
+        sleep(500);
+        assert_eq!(state(&flow), State::Delayed);
+        assert_eq!(driver::calls().replace, 0);
+        receive(&flow, 1, 1);
+        assert!(until(1000, || in_hw(&flow)));
+        receive(&flow, 1, 4);
+        assert!(counts(&flow, 7));
+        // One that goes before it has had them leaves nothing.
+        let short = lab.add(2)?;
+        assert!(until(1000, || state(&short) == State::Delayed));
+        lab.delete(&short);
+        sleep(300);
+        assert!(short.offload.cookie().is_none());
+        assert_eq!(driver::calls().replace, 1);
+        Ok(())
+    }
+
+    #[test]
+    fn rules_are_installed_side_by_side() -> Result {
+        let lab = Lab::new()?;
+        driver::set_delay(50);
+        let mut flows = KVec::new();
+        for src in 1..=32 {
+            flows.push(lab.add(src)?, GFP_KERNEL)?;
+        }
+        assert!(until(10_000, || flows.iter().all(|flow| in_hw(flow))));
+        assert!(driver::calls().at_once >= 2);
+        Ok(())
+    }
+
+    #[test]
+    fn the_same_match_again_and_again() -> Result {
+        let lab = Lab::new()?;
+        driver::set_delay(5);
+        let mut flow = lab.add(1)?;
+        for round in 0..60 {
+            if round % 3 == 0 {
+                lab.change(&flow);
+            }
+            lab.delete(&flow);
+            flow = lab.add(1)?;
+        }
+        assert!(until(10_000, || in_hw(&flow) && driver::n_rules() == 1));
+        // No more than the old rule and the new one of a flow with other actions.
+        assert!(driver::calls().alike <= 2);
+        lab.delete(&flow);
+        assert!(until(2000, || driver::n_rules() == 0));
+        Ok(())
+    }
+}
