@@ -32,6 +32,8 @@ PORTS = ["uplink", "vf0", "vf1", "vf2", "vf3"]
 IP = "eth(),eth_type(0x0800),ipv4()"
 UDP = "eth(),eth_type(0x0800),ipv4(proto=17,frag=no),udp(dst=2000)"
 
+DISPLACED = "flows with more packets have the room"
+
 suite = Suite("offload")
 
 
@@ -124,6 +126,7 @@ def fresh(f):
             return f(lab)
         finally:
             lab.model.ask("faults-clear")
+            lab.model.ask("room")
             lab.clear()
             for _ in range(40):
                 if lab.model.ask("status")["flow_entries"] <= before:
@@ -348,15 +351,129 @@ def policy(lab):
     lab.counted(340)
 
 
-@suite.case("out of space: the flow runs in software, nothing is left")
+def to_host(n):
+    """A match on one of several sources, which the generator can be told of."""
+    return f"eth(),eth_type(0x0800),ipv4(src=10.0.0.{n})"
+
+
+def by_source(lab):
+    """The datapath's flows by the last byte of their source address: packets."""
+    found = {}
+    for line in run("ovs-dpctl dump-flows dp0").splitlines():
+        got = re.search(r"src=10\.0\.0\.(\d+).*packets:(\d+)", line)
+        if got:
+            found[int(got[1])] = int(got[2])
+    return found
+
+
+def states(lab):
+    """How many flows are in each state."""
+    count = {}
+    for f in lab.flows():
+        count[f["state"]] = count.get(f["state"], 0) + 1
+    return count
+
+
+def waited(what, f, timeout):
+    """Waits until f() is true."""
+    deadline = time.monotonic() + timeout
+    while not f():
+        if time.monotonic() > deadline:
+            raise Failed(f"{what}: not in {timeout} s")
+        time.sleep(0.1)
+
+
+@suite.case("out of space: the flow runs in software, and moves up when there is room")
 @fresh
 def no_space(lab):
-    lab.model.ask("fault", command="set_flow_table_entry", kind="no-resources")
-    lab.add(IP, str(number("vf1")))
-    flows = lab.settle()
-    expect_true("not in hardware", flows[0]["state"] in ("no-space", "failed"), str(flows[0]))
-    lab.traffic("vf0", 20, ["vf1"], cpu=20)
-    lab.counted(20)
+    lab.model.ask("room", entries=lab.model.ask("status")["flow_entries"])
+    try:
+        lab.add(IP, str(number("vf1")))
+        lab.only("no-space")
+        lab.traffic("vf0", 20, ["vf1"], cpu=20)
+        lab.counted(20)
+    finally:
+        lab.model.ask("room")
+    waited("moving up", lambda: lab.flows()[0]["state"] == "hardware", 10)
+    lab.traffic("vf0", 100, ["vf1"])
+    lab.counted(120)
+
+
+@suite.case("full hardware runs the busiest flows; counts survive the moves")
+@fresh
+def busiest(lab):
+    v1 = str(number("vf1"))
+    lab.model.ask("room", entries=lab.model.ask("status")["flow_entries"] + 2)
+    try:
+        for n in (1, 2, 3):
+            lab.add(to_host(n), v1)
+            lab.settle()
+        expect("states", states(lab), {"hardware": 2, "no-space": 1})
+        # The first has much traffic, the second none, the third some; it is
+        # the one that found no room.
+        sent = {1: 0, 2: 0, 3: 0}
+        deadline = time.monotonic() + 30
+        while True:
+            for n, count in ((1, 150), (3, 100)):
+                lab.model.send("vf0", count=count, rate=1000, src_ip=f"10.0.0.{n}")
+                sent[n] += count
+            busy = [f for f in lab.flows() if f["state"] == "hardware" and f.get("rate", 0) >= 20]
+            if len(busy) == 2:
+                break
+            if time.monotonic() > deadline:
+                raise Failed(f"no move in 30 s: {lab.flows()}")
+        displaced = [f for f in lab.flows() if f["state"] == "no-space"]
+        expect("displaced", [f.get("reason") for f in displaced], [DISPLACED])
+        before = lab.cpu()
+        for n in (1, 3):
+            lab.model.send("vf0", count=200, rate=2000, src_ip=f"10.0.0.{n}")
+            sent[n] += 200
+        time.sleep(0.5)
+        expect("the CPU received", lab.cpu() - before, 0)
+        waited("counts", lambda: by_source(lab) == sent, 5)
+        ports = {p["name"]: p for p in tool("ports", "--dp", "dp0")}
+        expect("room", ports[lab.devs["vf0"]].get("capacity") in (2, 3), True)
+    finally:
+        lab.model.ask("room")
+
+
+@suite.case("a failing driver is left alone for a while, and then used again")
+@fresh
+def backoff(lab):
+    def port():
+        found = {p["name"]: p for p in tool("ports", "--dp", "dp0")}
+        return found[lab.devs["vf0"]]
+
+    # Left alone for 1, 2 and 4 seconds.
+    lab.model.ask("fault", command="set_flow_table_entry", kind="internal", times=3)
+    lab.add(to_host(1), str(number("vf1")))
+    lab.add(to_host(2), str(number("vf1")))
+    lab.settle()
+    expect("states", states(lab), {"failed": 2})
+    waited("time left", lambda: port().get("retry", 0) > 0, 4)
+    waited("the reason", lambda: "left alone" in str(lab.flows()), 4)
+    expect_true("the reason of the port", "left alone" in port()["reason"], str(port()))
+    lab.traffic("vf0", 20, ["vf1"], cpu=20, src_ip="10.0.0.1")
+    waited("both in hardware", lambda: states(lab) == {"hardware": 2}, 15)
+    lab.traffic("vf0", 100, ["vf1"], src_ip="10.0.0.1")
+    waited("counts", lambda: by_source(lab) == {1: 120, 2: 0}, 5)
+
+
+@suite.case("flows that are to have packets first")
+@fresh
+def delayed(lab):
+    sh("python3", TOOL, "set", "--dp", "dp0", "--after", "10")
+    try:
+        lab.add(IP, str(number("vf1")))
+        lab.only("delayed")
+        lab.traffic("vf0", 9, ["vf1"], cpu=9)
+        lab.only("delayed")
+        lab.traffic("vf0", 1, ["vf1"], cpu=1)
+        waited("in hardware", lambda: lab.flows()[0]["state"] == "hardware", 3)
+        lab.traffic("vf0", 100, ["vf1"])
+        lab.counted(110)
+    finally:
+        sh("python3", TOOL, "set", "--dp", "dp0", "--after", "default")
 
 
 @suite.case("VXLAN: the switch sends through a tunnel, and takes what comes out of it")

@@ -42,6 +42,7 @@ pub const HELP: &str = "\
   answer-late                     answer the commands that a timeout left unanswered
   cmd-timeout ms=N                how long the driver shall wait for a command, from its
                                   next start on (0: its own limit, a minute)
+  room [entries=N]                no more flow table entries than N; without it, any
   health syndrome=N [stopped=true|false]
                                   a health error, or a health counter that stands still
   log level=0..3                  what is written to the log
@@ -239,6 +240,13 @@ fn answer(dev: &mut Device, r: &Value) -> Result<Value, String> {
                 return Err("ms: 0, or from 1000 to 600000".into());
             }
             dev.regs.cmd_timeout.store(ms as u32, Relaxed);
+            Ok(json!({}))
+        }
+        "room" => {
+            dev.flow.room = match r.get("entries") {
+                Some(_) => Some(int(r, "entries", 0)? as usize),
+                None => None,
+            };
             Ok(json!({}))
         }
         "health" => {

@@ -490,7 +490,12 @@ fn set_entry(dev: &mut Device, i: View<'_>) -> Done {
     }
     let old = t.entries.get(&index);
     match (i.get(set_fte_in::OP_MOD), old) {
-        (0, None) => {}
+        (0, None) => {
+            if dev.flow.room.is_some_and(|n| dev.flow.entry_count() >= n) {
+                // Not NO_RES, after which the driver tries again for ever.
+                refuse!(LIM, "no room for entry {index} of table {id:#x}");
+            }
+        }
         (0, Some(_)) => refuse!(BAD_PARAM, "entry {index} of table {id:#x} exists"),
         (1, None) => refuse!(BAD_RES, "entry {index} of table {id:#x} does not exist"),
         (1, Some(old)) => {

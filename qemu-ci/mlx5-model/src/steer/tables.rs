@@ -242,6 +242,8 @@ pub struct Flow {
     pub reformats: Table<Reformat>,
     /// The first table by domain and vport.
     pub roots: BTreeMap<(Domain, u16), u32>,
+    /// On request: no more entries than these, of all tables.
+    pub room: Option<usize>,
     refs: HashMap<Ref, u32>,
 }
 
@@ -253,6 +255,7 @@ impl Default for Flow {
             modifies: Table::new("modify header", 1, 0xffff),
             reformats: Table::new("packet reformat", 1, 0xffff),
             roots: BTreeMap::new(),
+            room: None,
             refs: HashMap::new(),
         }
     }
