@@ -9,9 +9,12 @@
 //!
 //! The ports of a switch share its room.
 
-use core::sync::atomic::{
-    AtomicUsize,
-    Ordering, //
+use core::{
+    mem,
+    sync::atomic::{
+        AtomicUsize,
+        Ordering, //
+    },
 };
 
 use kernel::{
@@ -68,30 +71,42 @@ impl Ranking {
 
     /// Adds a cookie, or gives it another place.
     fn offer(&mut self, number: u64, cookie: usize) {
-        if let Some(at) = self.all().iter().position(|&(_, other)| other == cookie) {
-            self.remove(at);
-        }
+        self.remove(cookie);
         let at = self.all().partition_point(|&(other, _)| other <= number);
 
         if at >= RANKED {
             return;
         }
         self.len = self.len.saturating_add(1).min(RANKED);
-        if let Some(rest) = self.best.get_mut(at..self.len) {
-            // The worst goes round to the front, and from there out.
-            rest.rotate_right(1);
-            if let Some(first) = rest.first_mut() {
-                *first = (number, cookie);
-            }
+        // All from there on move down by one; the worst falls out at the end.
+        let mut carry = (number, cookie);
+        for place in self.best.get_mut(at..self.len).unwrap_or_default() {
+            mem::swap(place, &mut carry);
         }
     }
 
-    fn remove(&mut self, at: usize) -> Option<(u64, usize)> {
-        let found = *self.all().get(at)?;
-
-        self.best.get_mut(at..self.len)?.rotate_left(1);
-        self.len = self.len.saturating_sub(1);
-        Some(found)
+    /// Takes a cookie out, if it is there.
+    fn remove(&mut self, cookie: usize) {
+        let len = self.len;
+        let mut carry = (0, 0);
+        // From the end on, all move up by one until it falls out.
+        for place in self
+            .best
+            .get_mut(..len)
+            .unwrap_or_default()
+            .iter_mut()
+            .rev()
+        {
+            mem::swap(place, &mut carry);
+            if carry.1 == cookie {
+                self.len = len.saturating_sub(1);
+                return;
+            }
+        }
+        // It is not there: all go back.
+        for place in self.best.get_mut(..len).unwrap_or_default() {
+            mem::swap(place, &mut carry);
+        }
     }
 
     fn first(&self) -> Option<(u64, usize)> {
@@ -301,12 +316,12 @@ impl Space {
                 if rate < Self::worth(cold_rate) {
                     break;
                 }
-                state.cold.remove(0);
+                state.cold.remove(cold);
                 Some(cold)
             } else {
                 break;
             };
-            state.hot.remove(0);
+            state.hot.remove(hot);
             *place = Some(Move { hot, cold });
         }
         if swap {
