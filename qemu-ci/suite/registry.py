@@ -42,6 +42,12 @@ DEBUG = (
     "upcalls.nobody",
     "upcalls.per_cpu",
     "upcalls.gso_tso4",
+    "tunnels.many_sets",
+    "tunnels.receive_geneve",
+    "tunnels.send_vxlan",
+    "tunnels.egress_vxlan",
+    "tunnels.turned",
+    "tunnels.gone",
     "fuzz.messages_0",
 )
 
