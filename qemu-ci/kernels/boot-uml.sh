@@ -8,7 +8,7 @@
 #   --kernel NAME|DIR  uml (default), debug, or a folder made by um_build
 #   --timeout S        give up after S seconds (default 300; the status is 124)
 #   --mem SIZE         memory of the guest (default 1G, at most 1536M)
-#   --cpus N           processors of the guest (default 2)
+#   --cpus N           processors of the guest (default 2, of the debug kernel 1)
 #   --results DIR      a folder that the guest may write (default: a new one)
 #   --bind DIR         another folder that the guest sees, at the same path
 #   --dmesg FILE       keep the kernel's log there
@@ -26,7 +26,7 @@
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/qemu-ci/kernels/um-lib.sh"
 
-KERNEL=uml TIMEOUT=300 MEM=1G CPUS=2 RESULTS='' DMESG='' CHECK=0 APPEND=() UNDER=() BINDS=()
+KERNEL=uml TIMEOUT=300 MEM=1G CPUS='' RESULTS='' DMESG='' CHECK=0 APPEND=() UNDER=() BINDS=()
 
 usage() {
 	sed -n '/^#   boot-uml/,/^$/p' "$0" | sed 's/^# \{0,1\}//'
@@ -53,6 +53,7 @@ while [ $# -gt 0 ]; do
 done
 [ $# -gt 0 ] || usage
 need_root
+[ -n "$CPUS" ] || CPUS=$([ "$KERNEL" = debug ] && echo 1 || echo 2)
 # Modules come after the memory, and must be within 2 GiB of the kernel.
 case $MEM in
 [0-9]*M) [ "${MEM%M}" -le 1536 ] || usage ;;

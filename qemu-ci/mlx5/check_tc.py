@@ -8,6 +8,7 @@ from model import (
     Tc,
     cpu_rx,
     eswitch,
+    icmp,
     kernel_trouble,
     load,
     offloaded,
@@ -330,11 +331,36 @@ def pedit6(lab):
     raise Failed("tc accepted a rewrite of the flow label")
 
 
-@suite.case("what is not advertised is not used: the driver refuses the rule")
+@suite.case("match on the type and code of ICMP")
 @rules(0)
-def not_advertised(lab):
+def icmp_type(lab):
+    r = lab.reps
+    lab.tc.add(
+        r[0],
+        f"ip_proto icmp type 8 code 0 action mirred egress redirect dev {r[1]}",
+        proto="ip",
+    )
+
+    def out(frame):
+        frames = lab.model.capture(
+            "vf1", lambda: lab.model.ask("send", port="vf0", hex=frame.hex())
+        )
+        return [f.hex() for f in frames]
+
+    expect("an echo request", out(icmp(8)), [icmp(8).hex()])
+    for name, frame in (
+        ("a reply", icmp(0)),
+        ("another code", icmp(8, 1)),
+        ("no ICMP, with the same bytes there", udp(sport=0x800)),
+    ):
+        expect(name, out(frame), [])
+
+
+@suite.case("what the driver cannot ask a device for is refused, and nothing is asked")
+@rules(0)
+def not_offloadable(lab):
     for rule, proto in (
-        ("ip_proto icmp type 8 action drop", "ip"),
+        ("ip_proto sctp dst_port 5 action drop", "ip"),
         ("arp_op request action drop", "arp"),
     ):
         try:

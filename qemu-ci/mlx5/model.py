@@ -201,20 +201,32 @@ def raw_send(dev, frames):
             s.send(f)
 
 
+def checksum(data):
+    """Ones' complement sum over 16-bit words, as it goes into a header."""
+    data = data + b"\0" * (len(data) % 2)
+    s = sum(int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2))
+    while s >> 16:
+        s = (s & 0xFFFF) + (s >> 16)
+    return (~s & 0xFFFF).to_bytes(2, "big")
+
+
+def icmp(kind, code=0):
+    """An ICMP frame from 02::01 10.0.0.1 to 02::02 10.0.0.2."""
+    f = bytearray(udp())
+    f[23], f[24:26] = 1, b"\0\0"
+    f[24:26] = checksum(bytes(f[14:34]))
+    f[34:38] = bytes([kind, code, 0, 0])
+    f[36:38] = checksum(bytes(f[34:]))
+    return bytes(f)
+
+
 def udp(src=1, dst=2, sport=1000, dport=2000, payload=b"", size=60):
     """A UDP frame from 02::src 10.0.0.src to 02::dst 10.0.0.dst."""
-
-    def total(data):
-        s = sum(int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2))
-        while s >> 16:
-            s = (s & 0xFFFF) + (s >> 16)
-        return ~s & 0xFFFF
-
     payload = payload.ljust(size - 42, b"\0")
     length = 28 + len(payload)
     ip = bytearray([0x45, 0]) + length.to_bytes(2, "big") + bytes([0, 0, 0, 0, 64, 17, 0, 0])
     ip += bytes([10, 0, 0, src, 10, 0, 0, dst])
-    ip[10:12] = total(ip).to_bytes(2, "big")
+    ip[10:12] = checksum(bytes(ip))
     head = bytes([2, 0, 0, 0, 0, dst, 2, 0, 0, 0, 0, src, 8, 0])
     ports = sport.to_bytes(2, "big") + dport.to_bytes(2, "big")
     return head + bytes(ip) + ports + (length - 20).to_bytes(2, "big") + b"\0\0" + payload
@@ -287,14 +299,9 @@ def udp6(payload=b"", size=78):
     addresses = bytes.fromhex("fd" + "00" * 14 + "01" + "fd" + "00" * 14 + "02")
     ports = (1000).to_bytes(2, "big") + (2000).to_bytes(2, "big")
     data = addresses + length + b"\0\x11" + ports + length + payload
-    total = sum(
-        int.from_bytes(data[i : i + 2].ljust(2, b"\0"), "big") for i in range(0, len(data), 2)
-    )
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
     head = bytes([2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x86, 0xDD])
     ip = b"\x60\0\0\0" + length + b"\x11\x40" + addresses
-    return head + ip + ports + length + (~total & 0xFFFF).to_bytes(2, "big") + payload
+    return head + ip + ports + length + checksum(data) + payload
 
 
 def offloaded(model, packets):

@@ -62,7 +62,6 @@ def draw(axis, below, run, head):
     axis.set_title(head, loc="left", fontsize=10, fontweight="bold", pad=16)
     axis.margins(x=0)
     below.fill_between(s["at"], s["load"], color="#888888", lw=0)
-    below.set_ylim(bottom=0)
     below.set_xlabel("seconds")
     below.margins(x=0)
     for phase in run["phases"]:
@@ -106,7 +105,9 @@ def main():
         draw(axes[0][column], axes[1][column], runs[name], head)
     axes[0][0].set_ylabel("packets per second")
     axes[1][0].set_ylabel("CPU load, %\nsoftirq + system")
+    # After both sides are drawn: what is set stays.
     axes[0][0].set_ylim(bottom=0)
+    axes[1][0].set_ylim(bottom=0)
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(

@@ -27,7 +27,7 @@ from net import BRIDGE, Failed, of, progress, sh  # noqa: E402
 
 TOOL = os.path.join(HERE, "..", "..", "tools", "net", "ovs-offload")
 # Packets a second of each stream, and how long a phase is looked at.
-RATE = 4000
+RATE = 2500
 SECONDS = 7
 VLAN = 100
 # Stream: what enters where, what has to come out where.
@@ -216,7 +216,8 @@ class Lab:
         """Measure one phase."""
         if hardware is not None:
             self.settle(hardware)
-            time.sleep(1)
+            # What was on its way before comes out.
+            time.sleep(2)
         before = self.look()
         time.sleep(SECONDS if hardware is not None else SECONDS / 2)
         after = self.look()

@@ -46,7 +46,7 @@ fn prop(b: &mut [u8], at: S, fields: &[(F, u64)]) {
 
 fn general(dev: &Device, b: &mut [u8]) {
     use cmd_hca_cap as c;
-    let fields = [
+    let list = [
         (c::PORT_TYPE, 1),
         (c::NUM_PORTS, 1),
         (c::ETH_NET_OFFLOADS, 1),
@@ -98,9 +98,10 @@ fn general(dev: &Device, b: &mut [u8]) {
         (c::FLOW_COUNTER_BULK_ALLOC, 1),
         (c::LOG_MAX_FLOW_COUNTER_BULK, 15),
         (c::CQ_OI, 1),
+        (c::FLEX_PARSER_PROTOCOLS, fields::FLEX_PARSER_PROTOCOLS),
         (c::NIC_VPORT_CHANGE_EVENT, 1),
     ];
-    for (f, v) in fields {
+    for (f, v) in list {
         set(b, f, v);
     }
     if dev.cfg.vfs > 0 {

@@ -12,11 +12,13 @@ use flow_table_fields_supported as cap;
 use fte_match_set_lyr_2_4 as m;
 use fte_match_set_misc as m1;
 use fte_match_set_misc2 as m2;
+use fte_match_set_misc3 as m3;
 
 const OUTER: S = fte_match_param::OUTER_HEADERS;
 const INNER: S = fte_match_param::INNER_HEADERS;
 const MISC: S = fte_match_param::MISC_PARAMETERS;
 const MISC_2: S = fte_match_param::MISC_PARAMETERS_2;
+const MISC_3: S = fte_match_param::MISC_PARAMETERS_3;
 
 /// A capability, where it is, and the parameters that it stands for.
 type Row = (F, S, &'static [F]);
@@ -110,6 +112,16 @@ const OFFERED: &[Row] = &[
     (cap::METADATA_REG_C_7, MISC_2, &[m2::METADATA_REG_C_7]),
 ];
 
+/// Parameters that go with a capability of the whole device: the type and code of
+/// ICMP, which it has in `flex_parser_protocols`.
+const BESIDES: &[F] = &[
+    m3::ICMP_TYPE,
+    m3::ICMP_CODE,
+    m3::ICMPV6_TYPE,
+    m3::ICMPV6_CODE,
+];
+pub const FLEX_PARSER_PROTOCOLS: u64 = MLX5_FLEX_PROTO_ICMP | MLX5_FLEX_PROTO_ICMPV6;
+
 /// Sets the capabilities in the structure at `at`.
 pub fn advertise(b: &mut [u8], at: S) {
     for (f, _, _) in OFFERED {
@@ -122,8 +134,9 @@ fn offered() -> &'static [u32; WORDS] {
     static ALL: OnceLock<[u32; WORDS]> = OnceLock::new();
     ALL.get_or_init(|| {
         let mut b = [0u8; BYTES];
-        for (_, at, fields) in OFFERED {
-            for f in *fields {
+        let rows = OFFERED.iter().map(|(_, at, fields)| (at, *fields));
+        for (at, fields) in rows.chain([(&MISC_3, BESIDES)]) {
+            for f in fields {
                 // A field can be wider than what set() takes.
                 for bit in 0..f.bits {
                     set(&mut b, F::new(at.at + f.at + bit, 1), 1);
