@@ -90,7 +90,11 @@ checkpatch() {
 
 check_checkpatch() {
 	local rc=0
-	checkpatch "$(sources '*.c' '*.h' '*.rs' Kbuild '*/Kbuild' Makefile '*/Makefile')" || rc=1
+	checkpatch "$(sources '*.c' '*.h' '*.rs' Kbuild '*/Kbuild' Makefile '*/Makefile' \
+		':!*_trace.h')" || rc=1
+	# Tracepoints are calls of macros over many lines.
+	checkpatch "$(sources '*_trace.h')" \
+		OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT,LONG_LINE_STRING || rc=1
 	# Of a shell script it can judge little: 'mount -t proc proc' is no typo.
 	checkpatch "$(sources '*.sh')" \
 		LONG_LINE,LONG_LINE_STRING,LONG_LINE_COMMENT,REPEATED_WORD || rc=1

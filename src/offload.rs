@@ -17,6 +17,7 @@ pub(crate) mod action;
 pub(crate) mod block;
 pub(crate) mod engine;
 mod hardware;
+mod job;
 mod lane;
 pub(crate) mod netlink;
 pub(crate) mod policy;
@@ -27,6 +28,7 @@ pub(crate) mod rule;
 mod space;
 pub(crate) mod state;
 mod table;
+mod trace;
 pub(crate) mod tunnel;
 
 use core::sync::atomic::{
@@ -40,10 +42,8 @@ use kernel_ext::{
 };
 
 use self::{
-    engine::{
-        Job,
-        ENGINE, //
-    },
+    engine::ENGINE,
+    job::Job,
     state::{
         State,
         Status, //

@@ -44,6 +44,7 @@ mod flow;
 mod flow_netlink;
 mod flow_table;
 mod offload;
+mod trace;
 mod vport;
 
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]

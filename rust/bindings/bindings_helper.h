@@ -27,3 +27,6 @@
 #include <net/netns/generic.h>
 #include <net/pkt_cls.h>
 #include <net/rtnetlink.h>
+
+#include "../helpers/trace/openvswitch_trace.h"
+#include "../helpers/trace/ovs_offload_trace.h"

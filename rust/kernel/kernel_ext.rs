@@ -62,6 +62,8 @@ pub mod rcu_vec;
 pub mod static_percpu;
 pub mod sync;
 pub mod time;
+pub mod trace;
+mod tracepoint;
 pub mod workqueue;
 
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]

@@ -38,7 +38,15 @@ pub fn time_after(a: usize, b: usize) -> bool {
 /// C: `ktime_get_ts64()`, as `ovs_flow_used_time()` uses it.
 #[inline]
 pub fn boot_msecs() -> u64 {
+    boot_nsecs() / 1_000_000
+}
+
+/// Nanoseconds since boot, on the monotonic clock.
+///
+/// C: `ktime_get()`.
+#[inline]
+pub fn boot_nsecs() -> u64 {
     // SAFETY: Reads the clock.
     let ns = unsafe { bindings::ktime_get() };
-    u64::try_from(ns).unwrap_or(0) / 1_000_000
+    u64::try_from(ns).unwrap_or(0)
 }

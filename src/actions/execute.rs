@@ -67,6 +67,7 @@ use crate::{
             TunnelKey, //
         }, //
     },
+    trace,
     vport::Vport, //
 };
 
@@ -212,6 +213,9 @@ fn do_execute_actions<'g>(
     let mut iter = actions.iter();
     while let Some(action) = iter.next() {
         let last = iter.as_slice().is_empty();
+        if trace::do_execute_action_enabled() {
+            trace::do_execute_action(exec.ctx, dp, &skb, key, action, last);
+        }
         let result = match action {
             Action::Output(port) => {
                 if last {

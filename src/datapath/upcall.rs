@@ -44,6 +44,7 @@ use crate::{
         ovs_nla_put_tunnel_info,
         ovs_tun_key_attr_size, //
     },
+    trace,
     vport::Vport, //
 };
 
@@ -88,6 +89,9 @@ pub(crate) fn ovs_dp_upcall(
     info: &UpcallInfo<'_>,
     cutlen: u32,
 ) -> Result {
+    if trace::dp_upcall_enabled() {
+        trace::dp_upcall(ctx, dp, skb, key.key, info);
+    }
     let result = if info.portid == 0 {
         Err(ENOTCONN)
     } else {

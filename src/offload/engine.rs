@@ -10,7 +10,6 @@
 use core::{
     mem,
     sync::atomic::{
-        AtomicBool,
         AtomicU64,
         AtomicUsize,
         Ordering, //
@@ -43,9 +42,12 @@ use kernel_ext::{
 };
 
 use super::{
-    hardware::{
-        Hardware,
-        Verdict, //
+    hardware::Verdict,
+    job::{
+        For,
+        Job,
+        Rule,
+        Waiting, //
     },
     lane::{
         self,
@@ -59,7 +61,6 @@ use super::{
         PollGuard,
         PollState, //
     },
-    rate::Meter,
     reason::Reason,
     rule::{
         translate,
@@ -71,7 +72,8 @@ use super::{
         Status, //
     },
     table::Place,
-    total_stats, //
+    total_stats,
+    trace, //
 };
 use crate::{
     datapath::{
@@ -80,99 +82,6 @@ use crate::{
     },
     flow::SwFlow, //
 };
-
-/// Something that may have changed.
-pub(super) enum Job {
-    /// The flow is new, has other actions, or is under another policy.
-    Sync {
-        /// Its datapath.
-        dp: RcuArc<Datapath>,
-        /// The flow.
-        flow: RcuArc<SwFlow>,
-    },
-    /// The flow that waits under this cookie may have waited for long enough.
-    Retry {
-        /// See above.
-        cookie: usize,
-        /// Room in hardware is meant for it.
-        its_turn: bool,
-    },
-    /// The flow that has a rule with this cookie or waits under it is out of
-    /// the table.
-    Remove(usize),
-    /// The rule with the cookie `cold` makes room for the flow that waits under
-    /// the cookie `hot`.
-    Swap {
-        /// See above.
-        cold: usize,
-        /// See above.
-        hot: usize,
-    },
-    /// All flows that were in the datapath's table are out of it.
-    Flush(RcuArc<Datapath>),
-    /// The driver of a port takes rules.
-    PortBound {
-        /// Its datapath.
-        dp: RcuArc<Datapath>,
-        /// Its number there.
-        port_no: u16,
-    },
-    /// There is a new port, which flows may already send to.
-    PortAdded(RcuArc<Datapath>),
-    /// A port is gone, which flows may still send to.
-    PortRemoved {
-        /// Its datapath.
-        dp: RcuArc<Datapath>,
-        /// Its number there.
-        port_no: u16,
-    },
-}
-
-/// A rule in hardware.
-pub(super) struct Rule {
-    pub(super) flow: RcuArc<SwFlow>,
-    pub(super) dp: RcuArc<Datapath>,
-    pub(super) hw: Arc<Hardware>,
-    pub(super) meter: Meter,
-    /// When it was installed, in milliseconds since boot.
-    pub(super) since: u64,
-    /// The numbers of the ports that it sends to.
-    out_ports: KVec<u16>,
-}
-
-/// What a flow waits for.
-#[derive(Clone)]
-pub(super) enum For {
-    /// More packets.
-    Packets,
-    /// Room in hardware.
-    Room(Arc<Hardware>),
-    /// That a driver has been left alone for long enough.
-    Driver(Arc<Hardware>),
-}
-
-impl For {
-    /// Whether this is what is waited for already.
-    fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Packets, Self::Packets) => true,
-            (Self::Room(a), Self::Room(b)) | (Self::Driver(a), Self::Driver(b)) => {
-                Arc::ptr_eq(a, b)
-            }
-            _ => false,
-        }
-    }
-}
-
-/// A flow that waits.
-pub(super) struct Waiting {
-    pub(super) flow: RcuArc<SwFlow>,
-    pub(super) dp: RcuArc<Datapath>,
-    pub(super) what: For,
-    pub(super) meter: Meter,
-    /// A job to try it again is in the queue.
-    queued: AtomicBool,
-}
 
 /// Why a flow is in software, and what it waits for if it is not to stay there.
 struct Stay {
@@ -395,7 +304,7 @@ impl Engine {
         match self.install(dp, flow, its_turn, &mut text) {
             Ok(()) => {
                 if flow.offload.set_status(Status::of(State::InHw), "") {
-                    flow_moved(dp, flow);
+                    moved(dp, flow);
                 }
             }
             Err(Stay { status, wait }) => {
@@ -408,8 +317,9 @@ impl Engine {
                 };
                 self.wait(dp, flow, wait);
                 flow.offload.set_status(status, text.as_str());
+                trace::refuse(flow);
                 if was {
-                    flow_moved(dp, flow);
+                    moved(dp, flow);
                 }
             }
         }
@@ -444,16 +354,7 @@ impl Engine {
             For::Room(hw) => Some(hw.clone()),
             _ => None,
         };
-        let waiting = Arc::new(
-            Waiting {
-                flow: flow.clone(),
-                dp: dp.clone(),
-                what,
-                meter: Meter::new(boot_msecs(), flow.stats().get().packets),
-                queued: AtomicBool::new(false),
-            },
-            GFP_KERNEL,
-        )?;
+        let waiting = Arc::new(Waiting::new(dp, flow, what), GFP_KERNEL)?;
         let cookie = self.new_cookie(number, true);
 
         if let Some(hw) = room {
@@ -521,14 +422,7 @@ impl Engine {
         }
 
         let entry = Arc::new(
-            Rule {
-                flow: flow.clone(),
-                dp: dp.clone(),
-                hw,
-                meter: Meter::new(boot_msecs(), 0),
-                since: boot_msecs(),
-                out_ports: mem::take(&mut rule.out_ports),
-            },
+            Rule::new(dp, flow, hw, mem::take(&mut rule.out_ports)),
             GFP_KERNEL,
         )
         .map_err(|_| Status::because(State::Refused, Reason::NoMemory))?;
@@ -571,7 +465,9 @@ impl Engine {
         }
 
         let cookie = self.new_cookie(number, false);
+        let begin = trace::begin();
         let done = hw.block.replace(cookie, PRIO, rule.chain, &rule.rule, text);
+        trace::install(begin, cookie, rule, done);
         if let Err(err) = done {
             let errno = err.to_errno().unsigned_abs();
             let failed = Status {
@@ -638,6 +534,7 @@ impl Engine {
             // An error is that it has gone with its port; then its last counts
             // have come by `rule_gone()`, or nobody has them.
             if let Ok(delta) = rule.hw.block.destroy(cookie) {
+                trace::stats(cookie, &delta);
                 rule.flow.offload.add(&delta);
             }
             rule.flow.offload.clear_cookie(cookie);
@@ -677,7 +574,7 @@ impl Engine {
         rule.flow
             .offload
             .set_status(Status::because(State::NoSpace, Reason::Displaced), "");
-        flow_moved(&rule.dp, &rule.flow);
+        moved(&rule.dp, &rule.flow);
         // As in `sync()`.
         if rule.flow.offload.is_dead(&rule.dp) {
             self.remove_of(&rule.flow);
@@ -691,10 +588,11 @@ impl Engine {
             return;
         };
 
+        trace::stats(cookie, delta);
         rule.flow.offload.add(delta);
         if rule.flow.offload.clear_cookie(cookie) {
             rule.flow.offload.set_status(Status::of(State::NoBlock), "");
-            flow_moved(&rule.dp, &rule.flow);
+            moved(&rule.dp, &rule.flow);
         }
     }
 
@@ -721,6 +619,12 @@ impl Engine {
             }
         });
     }
+}
+
+/// Tells those who want to know that a flow has moved. May sleep.
+fn moved(dp: &RcuArc<Datapath>, flow: &SwFlow) {
+    trace::moved(flow);
+    flow_moved(dp, flow);
 }
 
 /// The rule of a flow, which is large: it is not on the stack of drivers.

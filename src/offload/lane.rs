@@ -21,16 +21,16 @@ use kernel_ext::workqueue::{
     StaticWorkGuard, //
 };
 
-use super::engine::{
-    Job,
-    Rule,
-    Waiting,
-    ENGINE, //
+use super::{
+    engine::ENGINE,
+    job::{
+        Job,
+        Rule,
+        Waiting, //
+    },
+    table::Table, //
 };
-use crate::{
-    flow::SwFlow,
-    offload::table::Table, //
-};
+use crate::flow::SwFlow;
 
 /// How many there are. Drivers wait for their devices most of the time, so this
 /// does not depend on the number of CPUs.

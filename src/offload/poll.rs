@@ -25,18 +25,21 @@ use kernel_ext::{
 use super::{
     engine::{
         Engine,
+        ENGINE, //
+    },
+    job::{
         For,
         Job,
         Rule,
-        Waiting,
-        ENGINE, //
+        Waiting, //
     },
     lane,
     table::{
         Table,
         BATCH, //
     },
-    total_stats, //
+    total_stats,
+    trace, //
 };
 
 /// How often hardware is asked for a rule's counters at most, in milliseconds.
@@ -240,6 +243,7 @@ impl Engine {
                 .stats_of(group().map(|&(cookie, _)| cookie), |cookie, delta| {
                     // In the order of the group; some may be left out.
                     if let Some((_, rule)) = rest.find(|&&(other, _)| other == cookie) {
+                        trace::stats(cookie, &delta);
                         rule.flow.offload.add(&delta);
                         rule.meter.more(delta.packets, now, &rule.flow.offload.rate);
                         self.rank(cookie, rule, now);

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the engine has to do, and what it has done: jobs, rules, and flows that
+//! wait.
+
+use core::sync::atomic::AtomicBool;
+
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+
+use kernel_ext::{
+    sync::rcu::RcuArc,
+    time::boot_msecs, //
+};
+
+use super::{
+    hardware::Hardware,
+    rate::Meter, //
+};
+use crate::{
+    datapath::Datapath,
+    flow::SwFlow, //
+};
+
+/// Something that may have changed.
+pub(super) enum Job {
+    /// The flow is new, has other actions, or is under another policy.
+    Sync {
+        /// Its datapath.
+        dp: RcuArc<Datapath>,
+        /// The flow.
+        flow: RcuArc<SwFlow>,
+    },
+    /// The flow that waits under this cookie may have waited for long enough.
+    Retry {
+        /// See above.
+        cookie: usize,
+        /// Room in hardware is meant for it.
+        its_turn: bool,
+    },
+    /// The flow that has a rule with this cookie or waits under it is out of
+    /// the table.
+    Remove(usize),
+    /// The rule with the cookie `cold` makes room for the flow that waits under
+    /// the cookie `hot`.
+    Swap {
+        /// See above.
+        cold: usize,
+        /// See above.
+        hot: usize,
+    },
+    /// All flows that were in the datapath's table are out of it.
+    Flush(RcuArc<Datapath>),
+    /// The driver of a port takes rules.
+    PortBound {
+        /// Its datapath.
+        dp: RcuArc<Datapath>,
+        /// Its number there.
+        port_no: u16,
+    },
+    /// There is a new port, which flows may already send to.
+    PortAdded(RcuArc<Datapath>),
+    /// A port is gone, which flows may still send to.
+    PortRemoved {
+        /// Its datapath.
+        dp: RcuArc<Datapath>,
+        /// Its number there.
+        port_no: u16,
+    },
+}
+
+/// A rule in hardware.
+pub(super) struct Rule {
+    pub(super) flow: RcuArc<SwFlow>,
+    pub(super) dp: RcuArc<Datapath>,
+    pub(super) hw: Arc<Hardware>,
+    pub(super) meter: Meter,
+    /// When it was installed, in milliseconds since boot.
+    pub(super) since: u64,
+    /// The numbers of the ports that it sends to.
+    pub(super) out_ports: KVec<u16>,
+}
+
+impl Rule {
+    /// Of a flow, installed now.
+    pub(super) fn new(
+        dp: &RcuArc<Datapath>,
+        flow: &RcuArc<SwFlow>,
+        hw: Arc<Hardware>,
+        out_ports: KVec<u16>,
+    ) -> Self {
+        let now = boot_msecs();
+
+        Self {
+            flow: flow.clone(),
+            dp: dp.clone(),
+            hw,
+            meter: Meter::new(now, 0),
+            since: now,
+            out_ports,
+        }
+    }
+}
+
+/// What a flow waits for.
+#[derive(Clone)]
+pub(super) enum For {
+    /// More packets.
+    Packets,
+    /// Room in hardware.
+    Room(Arc<Hardware>),
+    /// That a driver has been left alone for long enough.
+    Driver(Arc<Hardware>),
+}
+
+impl For {
+    /// Whether this is what is waited for already.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Packets, Self::Packets) => true,
+            (Self::Room(a), Self::Room(b)) | (Self::Driver(a), Self::Driver(b)) => {
+                Arc::ptr_eq(a, b)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A flow that waits.
+pub(super) struct Waiting {
+    pub(super) flow: RcuArc<SwFlow>,
+    pub(super) dp: RcuArc<Datapath>,
+    pub(super) what: For,
+    pub(super) meter: Meter,
+    /// A job to try it again is in the queue.
+    pub(super) queued: AtomicBool,
+}
+
+impl Waiting {
+    /// Of a flow, from now on.
+    pub(super) fn new(dp: &RcuArc<Datapath>, flow: &RcuArc<SwFlow>, what: For) -> Self {
+        Self {
+            flow: flow.clone(),
+            dp: dp.clone(),
+            what,
+            meter: Meter::new(boot_msecs(), flow.stats().get().packets),
+            queued: AtomicBool::new(false),
+        }
+    }
+}
