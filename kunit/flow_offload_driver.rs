@@ -38,7 +38,8 @@ use crate::{
             NetDevice,
             NetDeviceRef, //
         },
-        rtnetlink::RtnlGuard, //
+        rtnetlink::RtnlGuard,
+        skbuff::SkBuff, //
     },
     sync::static_mutex::{
         StaticMutex,
@@ -55,6 +56,8 @@ const MAX: usize = 256;
 struct Rule {
     cookie: usize,
     src: u32,
+    chain: u32,
+    goto: u32,
     packets: u64,
     used: usize,
 }
@@ -191,6 +194,32 @@ pub fn n_rules_of(src: u32) -> usize {
     rules.filter(|rule| rule.src == src).count()
 }
 
+/// The chain that the rule for packets from `src` is in, and the one that it
+/// goes to; 0 for none.
+pub fn chains_of(src: u32) -> Option<(u32, u32)> {
+    let mut locked = Locked::new();
+    match locked.rules().find(|rule| rule.src == src) {
+        Some(Some(rule)) => Some((rule.chain, rule.goto)),
+        _ => None,
+    }
+}
+
+/// A packet that comes back from a chain that it found no rule in.
+pub fn from_chain(frame: &[u8], chain: u32) -> Result<SkBuff> {
+    let skb = SkBuff::dev_alloc_copy(frame, GFP_KERNEL)?;
+    // SAFETY: The packet is valid; what is added is the structure of this name.
+    unsafe {
+        let ext = bindings::skb_ext_add(skb.as_ptr(), bindings::skb_ext_id_TC_SKB_EXT)
+            .cast::<bindings::tc_skb_ext>();
+        if ext.is_null() {
+            return Err(ENOMEM);
+        }
+        ext.write(bindings::tc_skb_ext::default());
+        (*ext).__bindgen_anon_1.chain = chain;
+    }
+    Ok(skb)
+}
+
 /// Packets from `src` come in. Gives whether there is a rule that takes them;
 /// otherwise they are software's.
 pub fn receive(src: u32, packets: u64) -> bool {
@@ -210,10 +239,26 @@ pub fn receive(src: u32, packets: u64) -> bool {
 /// `cls` must be a valid request.
 unsafe fn replace(cls: *mut bindings::flow_cls_offload) -> i32 {
     let mut out = bindings::flow_match_ipv4_addrs::default();
-    // SAFETY: By the function's safety requirement; `out` is written only.
-    let (cookie, src) = unsafe {
-        bindings::flow_rule_match_ipv4_addrs((*cls).rule, &raw mut out);
-        ((*cls).cookie, u32::from_be((*out.key).src))
+    // SAFETY: By the function's safety requirement; `out` is written only. A
+    // rule has at least one action, and so many as it says.
+    let (cookie, src, chain, goto) = unsafe {
+        let rule = (*cls).rule;
+        bindings::flow_rule_match_ipv4_addrs(rule, &raw mut out);
+        let last = (&raw const (*rule).action.entries)
+            .cast::<bindings::flow_action_entry>()
+            .add((*rule).action.num_entries as usize - 1);
+        let goto = match (*last).id {
+            bindings::flow_action_id_FLOW_ACTION_GOTO => {
+                *(*last).__bindgen_anon_1.chain_index.as_ref()
+            }
+            _ => 0,
+        };
+        (
+            (*cls).cookie,
+            u32::from_be((*out.key).src),
+            (*cls).common.chain_index,
+            goto,
+        )
     };
     let mut locked = Locked::new();
     locked.calls().replace += 1;
@@ -231,6 +276,8 @@ unsafe fn replace(cls: *mut bindings::flow_cls_offload) -> i32 {
     *place = Some(Rule {
         cookie,
         src,
+        chain,
+        goto,
         packets: 0,
         used: 0,
     });
@@ -331,7 +378,7 @@ unsafe extern "C" fn start_xmit(
     _dev: *mut bindings::net_device,
 ) -> bindings::netdev_tx_t {
     // SAFETY: C gives the packet away.
-    drop(unsafe { crate::net::skbuff::SkBuff::from_raw(NonNull::new_unchecked(skb)) });
+    drop(unsafe { SkBuff::from_raw(NonNull::new_unchecked(skb)) });
     bindings::netdev_tx_NETDEV_TX_OK
 }
 

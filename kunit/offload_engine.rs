@@ -60,7 +60,7 @@ mod tests {
             eth,
             mask_ipv4,
             output,
-            port, //
+            MACS, //
         },
         offload::{
             self,
@@ -71,6 +71,7 @@ mod tests {
         },
         vport::{
             ovs_vport_add,
+            ovs_vport_receive,
             VportParms, //
         },
     };
@@ -107,12 +108,21 @@ mod tests {
     impl Lab {
         fn new() -> Result<Self> {
             driver::reset();
+            Self::named(kernel::c_str!("ktd-br"))
+        }
+
+        /// Another datapath.
+        fn new_beside(_lab: &Self) -> Result<Self> {
+            Self::named(kernel::c_str!("ktd-br2"))
+        }
+
+        fn named(name: &kernel::str::CStr) -> Result<Self> {
             let lab = Lab {
                 dp: RcuArc::new(Datapath::new(Net::init().handle())?, GFP_KERNEL)?,
                 devices: [Some(Device::new()?), Some(Device::new()?)],
             };
             lab.add_port(
-                kernel::c_str!("ktd-br"),
+                name,
                 uapi::ovs_vport_type_OVS_VPORT_TYPE_INTERNAL,
                 OVSP_LOCAL as u16,
             )?;
@@ -149,18 +159,32 @@ mod tests {
 
         /// A flow for packets from `src`, from port 1 to port 2.
         fn add(&self, src: u32) -> Result<RcuArc<SwFlow>> {
+            self.add_in(src, 0, |w| output(w, 2))
+        }
+
+        /// A flow for packets from `src` and from port 1 with a recirculation
+        /// id.
+        fn add_in(
+            &self,
+            src: u32,
+            recirc_id: u32,
+            actions: impl FnOnce(&mut AttrBuf) -> Result,
+        ) -> Result<RcuArc<SwFlow>> {
             let key = attr(|w| {
-                port(w)?;
+                w.put_u32(OVS_KEY_ATTR_RECIRC_ID, recirc_id)?;
+                w.put_u32(OVS_KEY_ATTR_IN_PORT, 1)?;
+                w.put(OVS_KEY_ATTR_ETHERNET, &MACS)?;
                 eth(w, ETH_P_IP)?;
                 let mut ip = [0; 12];
                 ip[..4].copy_from_slice(&src.to_be_bytes());
                 w.put(OVS_KEY_ATTR_IPV4, &ip)
             })?;
             let mask = attr(|w| mask_ipv4(w, &[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0]))?;
-            let actions = attr(|w| output(w, 2))?;
+            let actions = attr(actions)?;
             let m = ovs_nla_get_match(first(&key)?, Some(first(&mask)?), true)?;
             let acts = ovs_nla_copy_actions(first(&actions)?, &m.key, true)?;
-            let id = SwFlowId::ufid(&src.to_ne_bytes()).ok_or(EINVAL)?;
+            let id = u64::from(src) << 32 | u64::from(recirc_id);
+            let id = SwFlowId::ufid(&id.to_ne_bytes()).ok_or(EINVAL)?;
 
             let lock = ovs_lock();
             let acts = RcuBox::new(acts, GFP_KERNEL)?;
@@ -442,6 +466,59 @@ mod tests {
         assert!(driver::calls().alike <= 2);
         lab.delete(&flow);
         assert!(until(2000, || driver::n_rules() == 0));
+        Ok(())
+    }
+    #[test]
+    fn recirculation_is_chains() -> Result {
+        let lab = Lab::new()?;
+        let recirc = |w: &mut AttrBuf, id| w.put_u32(OVS_ACTION_ATTR_RECIRC, id);
+        let from = lab.add_in(1, 0, |w| recirc(w, 77))?;
+        let to = lab.add_in(2, 77, |w| output(w, 2))?;
+        assert!(until(2000, || in_hw(&from) && in_hw(&to)));
+        let chain = driver::chains_of(2).ok_or(ENOENT)?.0;
+        assert_eq!(driver::chains_of(1), Some((0, chain)));
+        assert_eq!(driver::chains_of(2), Some((chain, 0)));
+        // Neither what TC has from userspace, nor the id itself.
+        assert!(chain > 0x0800_0000 && chain < 0x1000_0000);
+        // The same id of another datapath is another chain.
+        let other = Lab::new_beside(&lab)?;
+        let beside = other.add_in(3, 77, |w| output(w, 2))?;
+        assert!(until(2000, || in_hw(&beside)));
+        let theirs = driver::chains_of(3).ok_or(ENOENT)?.0;
+        assert!(theirs != chain && theirs != 0);
+
+        // A packet that misses in the middle goes on with the id, in software,
+        // in its own datapath alone.
+        let mut frame = [0; 60];
+        frame[..12].copy_from_slice(&MACS);
+        frame[12..16].copy_from_slice(&[8, 0, 0x45, 0]);
+        frame[17] = 46;
+        frame[22..24].copy_from_slice(&[64, 17]);
+        frame[29] = 2;
+        let receive = |chain| -> Result<Result> {
+            let vport = lab.dp.ports.load(1).ok_or(ENODEV)?;
+            let mut skb = driver::from_chain(&frame, chain)?;
+            let guard = BhGuard::new();
+            vport.dev().set_skb_dev(&mut skb, guard.proof().rcu());
+            Ok(ovs_vport_receive(guard.proof(), &vport, skb))
+        };
+        assert_eq!(receive(chain)?, Ok(()));
+        assert_eq!(to.stats().get().packets, 1);
+        // One of the other datapath, or of nobody, is dropped.
+        assert_eq!(receive(theirs)?, Err(EINVAL));
+        assert_eq!(receive(0x0fff_fffe)?, Err(EINVAL));
+        assert_eq!(to.stats().get().packets, 1);
+        // The number is known for a while after the rules are gone.
+        lab.delete(&from);
+        assert!(until(2000, || driver::n_rules_of(1) == 0));
+        let change = lab.add_in(4, 0, |w| recirc(w, 77))?;
+        assert!(until(2000, || in_hw(&change)));
+        assert_eq!(driver::chains_of(4), Some((0, chain)));
+        lab.delete(&change);
+        lab.delete(&to);
+        assert!(until(2000, || driver::n_rules() == 1));
+        assert_eq!(receive(chain)?, Ok(()));
+        assert!(until(12_000, || receive(chain) == Ok(Err(EINVAL))));
         Ok(())
     }
 }

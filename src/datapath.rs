@@ -14,6 +14,7 @@ pub(crate) mod vport_cmd;
 
 use core::sync::atomic::{
     AtomicU32,
+    AtomicUsize,
     Ordering, //
 };
 
@@ -99,6 +100,15 @@ pub(crate) struct DpStatsPercpu {
 /// C: `struct dp_nlsk_pids`.
 pub(crate) struct DpNlskPids(pub(crate) KVec<u32>);
 
+/// How many datapaths have `OVS_DP_F_TC_RECIRC_SHARING`.
+static TC_RECIRC_SHARING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether recirculation ids are shared with traffic control, by whichever
+/// datapath.
+pub(crate) fn tc_recirc_sharing() -> bool {
+    TC_RECIRC_SHARING.load(Ordering::Relaxed) != 0
+}
+
 /// A datapath.
 ///
 /// Its ports refer to it and it refers to its ports; destroying it takes the
@@ -165,8 +175,14 @@ impl Datapath {
             old & uapi::OVS_DP_F_TC_RECIRC_SHARING != 0,
             features & uapi::OVS_DP_F_TC_RECIRC_SHARING != 0,
         ) {
-            (false, true) => tc_skb_ext::enable(),
-            (true, false) => tc_skb_ext::disable(),
+            (false, true) => {
+                TC_RECIRC_SHARING.fetch_add(1, Ordering::Relaxed);
+                tc_skb_ext::enable();
+            }
+            (true, false) => {
+                tc_skb_ext::disable();
+                TC_RECIRC_SHARING.fetch_sub(1, Ordering::Relaxed);
+            }
             _ => (),
         }
     }

@@ -15,6 +15,7 @@
 
 pub(crate) mod action;
 pub(crate) mod block;
+mod chain;
 pub(crate) mod engine;
 mod hardware;
 mod job;
@@ -37,11 +38,19 @@ use core::sync::atomic::{
 };
 
 use kernel_ext::{
-    net::flow_offload::HwDelta,
-    sync::rcu::RcuArc, //
+    net::{
+        flow_offload::HwDelta,
+        skbuff::SkBuff,
+        tc_skb_ext, //
+    },
+    sync::rcu::{
+        RcuArc,
+        RcuRead, //
+    },
 };
 
 use self::{
+    chain::Restored,
     engine::ENGINE,
     job::Job,
     state::{
@@ -50,8 +59,10 @@ use self::{
     },
 };
 use crate::{
+    actions::cb::OvsSkbCb,
     datapath::{
         state::OvsGuard,
+        tc_recirc_sharing,
         Datapath, //
     },
     flow::{
@@ -162,6 +173,38 @@ pub(crate) fn rules_gone(gone: &[(usize, HwDelta)]) {
 
     for (cookie, delta) in gone {
         engine.rule_gone(*cookie, delta);
+    }
+}
+
+/// The recirculation id of a packet that came in on a port with the number of a
+/// chain that hardware or traffic control did not finish. Nothing if nobody
+/// knows the chain any more: the packet may have been changed, and where to go
+/// on is not known.
+#[cold]
+#[inline(never)]
+pub(crate) fn restore_recirc_id(
+    rcu: RcuRead<'_>,
+    vport: &Vport,
+    skb: &mut SkBuff,
+    chain: u32,
+) -> Option<u32> {
+    let restored = match ENGINE.get(rcu).filter(|_| vport.block().was_bound()) {
+        Some(engine) => engine.chains.restore(rcu, vport.dp(), chain),
+        None => Restored::NotOurs,
+    };
+    match restored {
+        Restored::Recirc(recirc_id) => {
+            // It is not for whoever gets the packet next.
+            tc_skb_ext::remove(skb);
+            Some(recirc_id)
+        }
+        Restored::NotOurs if tc_recirc_sharing() => Some(chain),
+        Restored::NotOurs => {
+            // Without chains in hardware, nobody would have looked.
+            skb.cb_mut::<OvsSkbCb>().mru = 0;
+            Some(0)
+        }
+        Restored::Lost => None,
     }
 }
 

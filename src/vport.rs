@@ -77,7 +77,10 @@ use crate::{
         },
         tunnel::TunnelKey, //
     },
-    offload::block::PortBlock, //
+    offload::{
+        block::PortBlock,
+        restore_recirc_id, //
+    }, //
 };
 
 /// The length of a VLAN tag in bytes.
@@ -540,6 +543,10 @@ fn receive<'g>(
 ) -> Result {
     with_zeroed(|key: &mut SwFlowKey| {
         ovs_flow_key_extract(&mut skb, vport.port_no, key)?;
+        if key.recirc_id != 0 {
+            key.recirc_id =
+                restore_recirc_id(ctx.rcu(), vport, &mut skb, key.recirc_id).ok_or(EINVAL)?;
+        }
         let tun = tunnel.map(|(tun_proto, tun)| {
             key.tun_proto = tun_proto;
             tun

@@ -7,6 +7,11 @@
 //! Both are done under the rtnl lock alone, so that they can be done from the
 //! device notifier.
 
+use core::sync::atomic::{
+    AtomicBool,
+    Ordering, //
+};
+
 use kernel::{
     new_mutex,
     prelude::*,
@@ -109,7 +114,11 @@ fn bind(dev: &NetDevice, rtnl: Rtnl<'_>) -> Result<Arc<Hardware>, BindError> {
 }
 
 /// A port's way to the driver of its device.
-pub(crate) struct PortBlock(Pin<KBox<Mutex<State>>>, Policy);
+pub(crate) struct PortBlock {
+    state: Pin<KBox<Mutex<State>>>,
+    policy: Policy,
+    was_bound: AtomicBool,
+}
 
 impl PortBlock {
     /// Of a port whose device has not been asked.
@@ -119,32 +128,39 @@ impl PortBlock {
             hardware: None,
             asked: 0,
         };
-        Ok(Self(
-            KBox::pin_init(new_mutex!(state, "PortBlock"), GFP_KERNEL)?,
-            Policy::auto(),
-        ))
+        Ok(Self {
+            state: KBox::pin_init(new_mutex!(state, "PortBlock"), GFP_KERNEL)?,
+            policy: Policy::auto(),
+            was_bound: AtomicBool::new(false),
+        })
     }
 
     /// Whether hardware can take rules, and why not.
     pub(crate) fn state(&self) -> BlockState {
-        self.0.lock().state
+        self.state.lock().state
     }
 
     /// Whether flows that match on the port are offered to hardware.
     pub(crate) fn policy(&self) -> &Policy {
-        &self.1
+        &self.policy
+    }
+
+    /// Whether the port's packets may come back from chains of rules: the block
+    /// is bound, or has been.
+    pub(super) fn was_bound(&self) -> bool {
+        self.was_bound.load(Ordering::Relaxed)
     }
 
     /// The hardware, if the block is bound.
     pub(crate) fn get(&self) -> Option<Arc<Hardware>> {
-        self.0.lock().hardware.clone()
+        self.state.lock().hardware.clone()
     }
 
     /// The hardware. If the block is not bound, the driver is asked again, but not more
     /// often than once a second. Sleeps; takes the rtnl lock.
     pub(crate) fn get_or_retry(&self, vport: &Vport) -> Option<Arc<Hardware>> {
         {
-            let state = self.0.lock();
+            let state = self.state.lock();
             if state.hardware.is_some() {
                 return state.hardware.clone();
             }
@@ -174,10 +190,11 @@ impl PortBlock {
         } else {
             Err(BlockState::Namespace)
         };
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.asked = boot_msecs();
         match bound {
             Ok(hardware) => {
+                self.was_bound.store(true, Ordering::Relaxed);
                 state.state = BlockState::Bound;
                 state.hardware = Some(hardware);
                 drop(state);
@@ -199,7 +216,7 @@ impl PortBlock {
 
     fn unbind_for(&self, why: BlockState, rtnl: Rtnl<'_>) {
         let hardware = {
-            let mut state = self.0.lock();
+            let mut state = self.state.lock();
             state.state = why;
             state.hardware.take()
         };

@@ -42,6 +42,10 @@ use kernel_ext::{
 };
 
 use super::{
+    chain::{
+        ChainUse,
+        Chains, //
+    },
     hardware::Verdict,
     job::{
         For,
@@ -127,6 +131,7 @@ pub(crate) struct Engine {
     lanes: KVec<Lane>,
     next: AtomicUsize,
     spaces: Pin<KBox<Mutex<KVec<Arc<Space>>>>>,
+    pub(super) chains: Chains,
     pub(super) polled: Pin<KBox<Mutex<PollState>>>,
     /// See [`Totals`].
     pub(crate) totals: Totals,
@@ -143,6 +148,7 @@ impl Engine {
             lanes,
             next: AtomicUsize::new(1),
             spaces: KBox::pin_init(new_mutex!(KVec::new(), "Engine::spaces"), GFP_KERNEL)?,
+            chains: Chains::new()?,
             polled: KBox::pin_init(new_mutex!(PollState::new(), "Engine::polled"), GFP_KERNEL)?,
             totals: Totals::default(),
         })
@@ -398,11 +404,9 @@ impl Engine {
         }
 
         let mut rule = rule_of(dp, flow)?;
-        // A packet that misses in the middle comes back without its recirculation
-        // id.
-        if rule.chain != 0 || rule.goto_chain.is_some() {
-            return Err(Status::because(State::Refused, Reason::NoChains).into());
-        }
+        let chains = self
+            .use_chains(dp, &mut rule)
+            .map_err(|reason| Status::because(State::Refused, reason))?;
         if !policy::port_allows(&rule.in_port) {
             return Err(State::Policy.into());
         }
@@ -422,7 +426,7 @@ impl Engine {
         }
 
         let entry = Arc::new(
-            Rule::new(dp, flow, hw, mem::take(&mut rule.out_ports)),
+            Rule::new(dp, flow, hw, mem::take(&mut rule.out_ports), chains),
             GFP_KERNEL,
         )
         .map_err(|_| Status::because(State::Refused, Reason::NoMemory))?;
@@ -437,6 +441,31 @@ impl Engine {
             }
             done => done,
         }
+    }
+
+    /// Has a rule be in the chain and go to the chain that stand for what the
+    /// flow matches on and recirculates with.
+    fn use_chains(
+        &self,
+        dp: &RcuArc<Datapath>,
+        rule: &mut Translated,
+    ) -> Result<[Option<ChainUse>; 2], Reason> {
+        let mut chains = [None, None];
+        let [from, to] = &mut chains;
+
+        if rule.chain != 0 {
+            let chain = self.chains.of(dp, rule.chain)?;
+
+            rule.chain = chain.number();
+            *from = Some(chain);
+        }
+        if let Some(recirc_id) = rule.goto_chain {
+            let chain = self.chains.of(dp, recirc_id)?;
+
+            rule.rule.set_goto(chain.number());
+            *to = Some(chain);
+        }
+        Ok(chains)
     }
 
     /// Hands a rule to the driver, and puts it in place of the one that the flow
@@ -694,6 +723,7 @@ impl Drop for Remains {
             lane.rules.clear();
             lane.waiting.clear();
         }
+        self.0.chains.forget(boot_msecs(), false);
         drop(mem::replace(&mut *self.0.spaces.lock(), KVec::new()));
     }
 }

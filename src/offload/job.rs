@@ -16,6 +16,7 @@ use kernel_ext::{
 };
 
 use super::{
+    chain::ChainUse,
     hardware::Hardware,
     rate::Meter, //
 };
@@ -81,6 +82,8 @@ pub(super) struct Rule {
     pub(super) since: u64,
     /// The numbers of the ports that it sends to.
     pub(super) out_ports: KVec<u16>,
+    /// The chains that it is in and goes to.
+    _chains: [Option<ChainUse>; 2],
 }
 
 impl Rule {
@@ -90,6 +93,7 @@ impl Rule {
         flow: &RcuArc<SwFlow>,
         hw: Arc<Hardware>,
         out_ports: KVec<u16>,
+        chains: [Option<ChainUse>; 2],
     ) -> Self {
         let now = boot_msecs();
 
@@ -100,6 +104,7 @@ impl Rule {
             meter: Meter::new(now, 0),
             since: now,
             out_ports,
+            _chains: chains,
         }
     }
 }

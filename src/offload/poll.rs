@@ -179,7 +179,7 @@ fn work() {
     };
 
     engine.poll();
-    if engine.n_rules() != 0 || engine.n_waiting() != 0 {
+    if engine.n_rules() != 0 || engine.n_waiting() != 0 || engine.chains.len() != 0 {
         wake(&engine);
     }
 }
@@ -217,6 +217,7 @@ impl Engine {
                 );
             }
         }
+        self.chains.forget(now, true);
         self.for_each_space(|space| {
             for wanted in space.moves(now).into_iter().flatten() {
                 match wanted.cold {

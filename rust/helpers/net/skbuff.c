@@ -122,6 +122,11 @@ __rust_helper const struct tc_skb_ext *rust_helper_skb_tc_ext(const struct sk_bu
 	return tc_skb_ext_tc_enabled() ? skb_ext_find(skb, TC_SKB_EXT) : NULL;
 }
 
+__rust_helper void rust_helper_skb_tc_ext_del(struct sk_buff *skb)
+{
+	skb_ext_del(skb, TC_SKB_EXT);
+}
+
 __rust_helper u32 rust_helper_tc_skb_ext_chain(const struct tc_skb_ext *ext)
 {
 	return ext->act_miss ? 0 : ext->chain;

@@ -67,3 +67,16 @@ pub fn find(skb: &SkBuff) -> Option<TcSkbExt> {
     let _ = skb;
     None
 }
+
+/// Takes what traffic control says off the packet, so that whoever gets it next
+/// does not look at it.
+///
+/// C: `skb_ext_del(skb, TC_SKB_EXT)`.
+pub fn remove(skb: &mut SkBuff) {
+    #[cfg(CONFIG_NET_TC_SKB_EXT)]
+    // SAFETY: The packet is valid, and nobody else uses it.
+    unsafe {
+        bindings::skb_tc_ext_del(skb.as_ptr())
+    };
+    let _ = skb;
+}

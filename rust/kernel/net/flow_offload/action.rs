@@ -84,6 +84,24 @@ impl FlowRule {
         }
     }
 
+    /// Has the actions that go to a chain go to this one.
+    pub fn set_goto(&mut self, chain: u32) {
+        // SAFETY: By the type invariants so many entries are valid, and nobody
+        // else uses them.
+        let actions = unsafe {
+            core::slice::from_raw_parts_mut(
+                (&raw mut (*self.rule.as_ptr()).action.entries).cast(),
+                self.n_actions(),
+            )
+        };
+        for action in actions {
+            let action: &mut bindings::flow_action_entry = action;
+            if action.id == bindings::flow_action_id_FLOW_ACTION_GOTO {
+                set(&mut action.__bindgen_anon_1.chain_index, chain);
+            }
+        }
+    }
+
     /// Appends an action, of which `fill` writes what is particular to it.
     /// `E2BIG` if a driver might have no room for it.
     fn push(
