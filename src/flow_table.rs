@@ -418,13 +418,18 @@ impl FlowTable {
         });
         match found {
             Some(mask) => Ok((mask, false)),
-            None => Ok((
-                RcuArc::new(FlowMask::new(key, &self.seeds), GFP_KERNEL)?,
-                true,
-            )),
+            None => Ok((self.make_mask(key)?, true)),
         }
     }
 
+    /// A new mask. Out of line: it needs much stack for a moment.
+    #[inline(never)]
+    fn make_mask(&self, key: &MatchKey) -> Result<RcuArc<FlowMask>> {
+        Ok(RcuArc::new(FlowMask::new(key, &self.seeds), GFP_KERNEL)?)
+    }
+
+    /// Has lookups try a new mask. Out of line, as [`Self::make_mask`].
+    #[inline(never)]
     fn publish_mask(&self, mask: &RcuArc<FlowMask>) -> Result {
         let union = self.union_with(Some(mask.key()))?;
         self.masks.push(MaskEntry::new(mask.clone()))?;
