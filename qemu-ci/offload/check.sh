@@ -10,7 +10,7 @@ usage() {
 usage: check.sh [--module FILE.ko] [--only TEXT] [--results DIR]
 
   --module FILE.ko  our module, built for the stock kernel (default: build it)
-  --only TEXT       only the first case (the set-up) and those whose title has TEXT
+  --only TEXT       only the first case (the set-up) and those whose title has a word of TEXT, which are comma-separated
   --results DIR     where logs and results go
 
 Prints a table and "N passed, N failed, N skipped"; the exit status is 1 if

@@ -12,6 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "mlx5"))
+import races  # noqa: E402
 from model import (  # noqa: E402
     Model,
     cpu_rx,
@@ -574,6 +575,9 @@ def vswitchd(lab):
             run(f"ovs-dpctl add-if dp0 {dev}")
 
 
+races.add_cases(suite, fresh, tool, TOOL)
+
+
 @suite.case("a port goes, switchdev mode ends, with flows in hardware: nothing left")
 def leave(lab):
     for port in ("vf1", "vf2"):
@@ -592,7 +596,20 @@ def leave(lab):
     expect("kernel log", kernel_trouble(), [])
 
 
+@suite.case("the driver goes while flows come and go, and then our module")
+def unbind(lab):
+    enter(lab)
+    races.driver_goes(lab, tool)
+    run("rmmod openvswitch")
+    run("rmmod mlx5_core")
+    expect("model errors", lab.model.ask("status")["errors"], 0)
+    expect("kernel log", kernel_trouble(), [])
+
+
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        suite.cases = [c for i, c in enumerate(suite.cases) if i == 0 or sys.argv[1] in c[0]]
+        words = sys.argv[1].split(",")
+        suite.cases = [
+            c for i, c in enumerate(suite.cases) if i == 0 or any(w in c[0] for w in words)
+        ]
     sys.exit(suite.run(Lab()))
