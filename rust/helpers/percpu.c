@@ -22,9 +22,3 @@ __rust_helper bool rust_helper_cpu_possible(unsigned int cpu)
 {
 	return cpu_possible(cpu);
 }
-
-/* The distance of a CPU's copy from the per-CPU address; constant per CPU. */
-__rust_helper unsigned long rust_helper_per_cpu_offset(unsigned int cpu)
-{
-	return per_cpu_offset(cpu);
-}

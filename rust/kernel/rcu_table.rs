@@ -28,8 +28,10 @@ use core::{
 };
 
 use kernel::{
-    new_mutex,
+    c_str,
     prelude::*,
+    static_lock_class,
+    str::CStr,
     sync::{
         rcu,
         Mutex, //
@@ -44,6 +46,11 @@ use crate::{
         RcuSlot, //
     },
 };
+
+/// The name of the writers' lock. All types of elements share its class, and
+/// lockdep wants one name for a class, at one address: a literal in a generic
+/// function has an address in each crate that uses it.
+static WRITER_NAME: &CStr = c_str!("RcuTable::writer");
 
 /// Places in a group: as many as a word has tags.
 const GROUP: usize = 4;
@@ -312,7 +319,10 @@ impl<T: Send + Sync + 'static> RcuTable<T> {
             // INVARIANT: The number is a new one.
             generation: AtomicU64::new(new_generation()),
             len: AtomicUsize::new(0),
-            writer: KBox::pin_init(new_mutex!(writer), GFP_KERNEL)?,
+            writer: KBox::pin_init(
+                Mutex::new(writer, WRITER_NAME, static_lock_class!()),
+                GFP_KERNEL,
+            )?,
         })
     }
 

@@ -12,8 +12,10 @@ use core::{
 };
 
 use kernel::{
-    new_mutex,
+    c_str,
     prelude::*,
+    static_lock_class,
+    str::CStr,
     sync::Mutex, //
 };
 
@@ -22,6 +24,11 @@ use crate::sync::rcu::{
     RcuRead,
     RcuSlot, //
 };
+
+/// The name of the writers' lock. All types of elements share its class, and
+/// lockdep wants one name for a class, at one address: a literal in a generic
+/// function has an address in each crate that uses it.
+static WRITER_NAME: &CStr = c_str!("RcuVec::writer");
 
 /// One generation of the array's memory.
 ///
@@ -105,7 +112,10 @@ impl<T: Send + Sync + Clone + 'static> RcuVec<T> {
         let chunk = Chunk::new(4)?;
         Ok(Self {
             published: RcuSlot::new(chunk.clone()),
-            writer: KBox::pin_init(new_mutex!(chunk), GFP_KERNEL)?,
+            writer: KBox::pin_init(
+                Mutex::new(chunk, WRITER_NAME, static_lock_class!()),
+                GFP_KERNEL,
+            )?,
         })
     }
 
