@@ -31,13 +31,18 @@ um_dir() {
 # the kernel would not load ("Unknown rela relocation: 9"). UML uses the large
 # code model, where clang puts all data into sections that UML's linker script
 # does not know; outside of _sdata to _edata and of .bss, lockdep does not see
-# that a lock is static and kmemleak does not look for pointers. The vDSO is
-# not of that code model, and clang says there that the option has no use.
+# that a lock is static and kmemleak does not look for pointers. So the data of
+# the kernel is made small there, and that of modules, which are loaded above
+# 2 GiB, large again. The vDSO is not of that code model, and clang says there
+# that the option has no use.
 um_make_args() {
 	printf 'ARCH=um\nKBUILD_BUILD_USER=ovs\nKBUILD_BUILD_HOST=localhost\n'
 	printf 'RUSTFLAGS_MODULE=-Zdirect-access-external-data=yes\n'
 	case $1 in
-	debug) printf 'LLVM=-19\nKCFLAGS=-mlarge-data-threshold=2147483647 -Wno-unused-command-line-argument\n' ;;
+	debug)
+		printf 'LLVM=-19\nKCFLAGS=-mlarge-data-threshold=2147483647 -Wno-unused-command-line-argument\n'
+		printf 'CFLAGS_MODULE=-mlarge-data-threshold=0\n'
+		;;
 	*) printf 'CC=gcc-14\nHOSTCC=gcc-14\n' ;;
 	esac
 }
