@@ -9,7 +9,7 @@ V ?= 0
 
 BUILD := qemu-ci/build.sh $(if $(KDIR),--kdir '$(KDIR)')
 
-.PHONY: all modules install setup demo check check-all kunit bench lint rustdoc \
+.PHONY: all modules install setup demo check kunit bench lint rustdoc \
 	selftests suite mlx5-check mlx5-demo offload-check offload-bench clean distclean help
 
 all: modules
@@ -28,9 +28,6 @@ demo:
 
 check:
 	@qemu-ci/check.sh $(CHECK_ARGS)
-
-check-all:
-	@qemu-ci/check.sh --all $(CHECK_ARGS)
 
 kunit:
 	@qemu-ci/kunit.sh $(KUNIT_ARGS)
@@ -79,7 +76,6 @@ help:
 	@echo '  make demo            real Open vSwitch on our module and on the C one, side by side;'
 	@echo '                       then with flows in the switch of a device model'
 	@echo '  make check           the tests; ends with N passed, N failed, N skipped'
-	@echo '  make check-all       the same, and the debug kernel'
 	@echo '  make suite           the differential suite alone'
 	@echo '  make selftests       the kernel selftests of openvswitch alone'
 	@echo '  make kunit           KUnit suites on user-mode Linux'

@@ -19,24 +19,16 @@ LANE2=(
 	'kunit|qemu-ci/kunit.sh'
 	'suite|qemu-ci/suite/run.sh --on uml'
 	'selftests|qemu-ci/selftests.sh --on uml'
+	'kunit-debug|qemu-ci/kunit.sh --kernel debug'
+	'suite-debug|qemu-ci/suite/run.sh --on debug'
 	'lint|qemu-ci/lint.sh'
 )
-# With --all only, after the others have shown that they end in time on a machine
-# of two processors: on a busy one the guests of the debug kernel run into their
-# limits.
-ALL1=()
-ALL2=(
-	'suite-debug|qemu-ci/suite/run.sh --on debug'
-	'kunit-debug|qemu-ci/kunit.sh --kernel debug'
-)
-
 usage() {
 	cat <<'TXT'
 usage: check.sh [OPTION...] [PIECE...]
 
   --results DIR   where logs and check.json go (default: a folder of the cache)
   --skip PIECE    leave a piece out (may be repeated); counts as skipped
-  --all           also the debug kernel (make check-all)
   --list          list the pieces
   -h, --help      this text
 
@@ -44,8 +36,6 @@ Runs the pieces of --list, or those named. Ends with one line 'N passed, N faile
 N skipped' and fails if anything failed.
 TXT
 }
-
-case " $* " in *" --all "*) LANE1+=("${ALL1[@]}") LANE2+=("${ALL2[@]}") ;; esac
 
 results=$(per_tree check) pieces=() skip=()
 while [ $# -gt 0 ]; do
@@ -56,7 +46,6 @@ while [ $# -gt 0 ]; do
 		[ "$1" = --skip ] && skip+=("$2")
 		shift
 		;;
-	--all) ;;
 	--list) printf '%s\n' "${LANE1[@]}" "${LANE2[@]}" | cut -d'|' -f1; exit ;;
 	-h | --help) usage; exit ;;
 	-*) die "check.sh: unknown option '$1' (see --help)" ;;
