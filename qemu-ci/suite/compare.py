@@ -200,9 +200,6 @@ def main():
     parser.add_argument(
         "--no-known", action="store_true", help="no difference is allowed (oracle with itself)"
     )
-    parser.add_argument(
-        "--only-ours", action="store_true", help="only the cases that ran on our module"
-    )
     parser.add_argument("--failure", action="append", help="one more failure, found outside")
     args = parser.parse_args()
     known = Known(os.path.join(os.path.dirname(os.path.abspath(__file__)), "differences.json"))
@@ -210,8 +207,6 @@ def main():
         known.rules = known.absent = []
     begin1, cases1, end1 = read(args.oracle)
     begin2, cases2, end2 = read(args.ours)
-    if args.only_ours:
-        cases1 = {name: one for name, one in cases1.items() if name in cases2}
     count = {"passed": 0, "failed": 0, "skipped": 0}
     rows = []
     for name in list(cases1) + [n for n in cases2 if n not in cases1]:

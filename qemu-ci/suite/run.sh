@@ -17,8 +17,6 @@ usage: run.sh [OPTION...]
                      lists of their own: without the cases marked stock=False,
                      and what DEBUG in registry.py names. On the debug kernel
                      the log and the leak detector have to be clean as well
-                     (what the C module said on user-mode Linux is used, if
-                     it is there)
   --full             the whole list on these, too
   --only PATTERN     only the cases whose name matches (may be repeated)
   --module FILE.ko   our module (default: build it for that kernel)
@@ -118,11 +116,6 @@ if [ -n "$self" ]; then
 	exit
 fi
 [ -n "$module" ] || build_ours
-# What the C module says does not depend on how slow the kernel is.
-if [ -z "$oracle" ] && [ "$on" = debug ] && [ -s "$out/../uml/c.jsonl" ]; then
-	oracle=$out/../uml/c.jsonl
-	compare+=(--only-ours)
-fi
 if [ -z "$oracle" ]; then
 	run_on c C
 	oracle=$out/c.jsonl
