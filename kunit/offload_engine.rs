@@ -346,6 +346,36 @@ mod tests {
         assert!(counts(&busy, sent));
         assert!(counts(&late, sent));
         assert!(counts(&idle, 0));
+        // More room is tried for with the idle one: that is not why it waits.
+        let calls = driver::calls().replace;
+        assert!(until(5000, || driver::calls().replace > calls));
+        sleep(50);
+        assert_eq!(state(&idle), State::NoSpace);
+        assert_eq!(reason(&idle), Some(Reason::Displaced));
+        Ok(())
+    }
+
+    #[test]
+    fn rates_of_hardware_may_be_late() -> Result {
+        let lab = Lab::new()?;
+        driver::set_capacity(1);
+        let first = lab.add(1)?;
+        assert!(until(2000, || in_hw(&first)));
+        let second = lab.add(2)?;
+        assert!(until(2000, || state(&second) == State::NoSpace));
+        sleep(3000);
+        // Both begin at once, and the hardware says so 1.5 seconds later.
+        for n in 0..250 {
+            receive(&second, 2, 5);
+            if n == 75 {
+                receive(&first, 1, 5 * 75);
+            } else if n > 75 {
+                receive(&first, 1, 5);
+            }
+            assert!(in_hw(&first));
+            sleep(20);
+        }
+        assert_eq!(state(&second), State::NoSpace);
         Ok(())
     }
 

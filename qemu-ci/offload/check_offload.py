@@ -426,17 +426,14 @@ def busiest(lab):
         # Rates in hardware are known some seconds later than those in software.
         waited("a rate in hardware", rate_of_first, 15)
         deadline = time.monotonic() + 30
-        reasons = set()
         while True:
             for n, count in ((1, 150), (3, 100)):
                 lab.model.send("vf0", count=count, rate=1000, src_ip=f"10.0.0.{n}")
                 sent[n] += count
             flows = lab.flows()
-            # More room is tried for now and then, with the flow that waits; then
-            # the driver's refusal is its reason.
-            reasons |= {f.get("reason") for f in flows if f["state"] == "no-space"}
+            reasons = {f.get("reason") for f in flows if f["state"] == "no-space"}
             busy = [f for f in flows if f["state"] == "hardware" and f.get("rate", 0) >= 20]
-            if len(busy) == 2 and DISPLACED in reasons:
+            if len(busy) == 2 and reasons == {DISPLACED}:
                 break
             if time.monotonic() > deadline:
                 raise Failed(f"no move in 30 s, reasons {reasons}: {lab.flows()}")

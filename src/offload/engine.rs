@@ -507,9 +507,13 @@ impl Engine {
 
             if verdict == Verdict::Full {
                 hw.space.full(boot_msecs());
+                // That it was tried again does not change who has its room.
+                let before = flow.offload.status().reason;
+                let displaced = Reason::Displaced.code();
                 return Err(Stay {
                     status: Status {
                         state: State::NoSpace,
+                        reason: if before == displaced { displaced } else { 0 },
                         ..failed
                     },
                     ..no_room(0, Reason::FullBefore)

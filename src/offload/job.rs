@@ -3,7 +3,11 @@
 //! What the engine has to do, and what it has done: jobs, rules, and flows that
 //! wait.
 
-use core::sync::atomic::AtomicBool;
+use core::sync::atomic::{
+    AtomicBool,
+    AtomicU64,
+    Ordering, //
+};
 
 use kernel::{
     prelude::*,
@@ -141,6 +145,9 @@ pub(super) struct Waiting {
     pub(super) meter: Meter,
     /// A job to try it again is in the queue.
     pub(super) queued: AtomicBool,
+    /// Since when it has had many packets, in milliseconds since boot; 0 if it
+    /// does not.
+    busy_since: AtomicU64,
 }
 
 impl Waiting {
@@ -152,6 +159,24 @@ impl Waiting {
             what,
             meter: Meter::new(boot_msecs(), flow.stats().get().packets),
             queued: AtomicBool::new(false),
+            busy_since: AtomicU64::new(0),
+        }
+    }
+
+    /// For how long the flow has been busy, in milliseconds, now that it is or is
+    /// not. One thread at a time asks.
+    pub(super) fn busy_for(&self, busy: bool, now: u64) -> u64 {
+        let since = match self.busy_since.load(Ordering::Relaxed) {
+            _ if !busy => 0,
+            0 => now,
+            since => since,
+        };
+
+        self.busy_since.store(since, Ordering::Relaxed);
+        if busy {
+            now.saturating_sub(since)
+        } else {
+            0
         }
     }
 }

@@ -34,6 +34,8 @@ use super::{
         Waiting, //
     },
     lane,
+    rate::Rate,
+    space::Space,
     table::{
         Table,
         BATCH, //
@@ -60,8 +62,10 @@ const FEW_RULES: usize = 64;
 /// The most waiting flows that one step looks at, which needs no driver.
 const WAITING_PER_STEP: usize = 4096;
 
-/// How old a rule has to be before it may have to go, in milliseconds. Drivers
-/// know of the first packets about a second late.
+/// How old a rule has to be before it may have to go, and for how long the flow
+/// that displaces it has to be busy, in milliseconds. Drivers know of the first
+/// packets about a second late, so of two flows that become busy at once, the
+/// one in hardware would seem to be idle.
 const SETTLED: u64 = 2500;
 
 /// Room of which there is so much that nobody has to be ranked.
@@ -296,7 +300,15 @@ impl Engine {
                 if hw.space.free() > PLENTY || !hw.block.is_bound() {
                     self.retry(cookie, waiting, true);
                 } else if let Some(rate) = flow.offload.rate.get() {
-                    hw.space.offer_hot(rate, cookie);
+                    let busy = waiting.busy_for(rate > Space::NEVER_WORTH, now);
+                    // Until then it is for room that is free only.
+                    let most = if busy >= SETTLED {
+                        Rate::MAX
+                    } else {
+                        Space::NEVER_WORTH
+                    };
+
+                    hw.space.offer_hot(rate.min(most), cookie);
                 }
             }
         }

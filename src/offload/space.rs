@@ -333,9 +333,12 @@ impl Space {
         moves
     }
 
+    /// The highest rate that is not worth taking the place of any rule.
+    pub(super) const NEVER_WORTH: Rate = PER_SECOND * 10 - 1;
+
     /// The rate that is worth taking the place of a rule with this one.
     fn worth(rate: u64) -> u64 {
         rate.saturating_mul(2)
-            .saturating_add(u64::from(PER_SECOND) * 10)
+            .saturating_add(u64::from(Self::NEVER_WORTH) + 1)
     }
 }
