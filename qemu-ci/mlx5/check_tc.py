@@ -370,9 +370,8 @@ def not_offloadable(lab):
         raise Failed(f"tc accepted {rule}")
 
 
-@suite.case("goto chain")
-@rules(0)
-def chain(lab):
+def through_chain(lab):
+    """What the first function sends goes to chain 5, which takes port 2000 only."""
     r = lab.reps
     lab.tc.add(r[0], f"{FORWARD} action goto chain 5")
     lab.tc.add(
@@ -381,8 +380,14 @@ def chain(lab):
         proto="ip",
         chain=5,
     )
+
+
+@suite.case("goto chain")
+@rules(0)
+def chain(lab):
+    through_chain(lab)
     lab.traffic("vf0", 100, ["vf1"])
-    lab.counted(r[0], 100, 60, chain=5)
+    lab.counted(lab.reps[0], 100, 60, chain=5)
 
 
 @suite.case("goto chains: four of them, rewrite and tag on the way")
@@ -479,14 +484,7 @@ RESTORE = "mlx5e_tc_update_skb"
 @suite.case("a packet that misses in a chain: the device says which one it was")
 @rules(0)
 def chain_miss(lab):
-    r = lab.reps
-    lab.tc.add(r[0], f"{FORWARD} action goto chain 5")
-    lab.tc.add(
-        r[0],
-        f"ip_proto udp dst_port 2000 action mirred egress redirect dev {r[1]}",
-        proto="ip",
-        chain=5,
-    )
+    through_chain(lab)
     # What the driver had written to its register for a packet that leaves chain 5.
     tags = set()
     for t in lab.model.ask("flows")["tables"]:

@@ -132,3 +132,54 @@ mlx5_boot() {
 	mapfile -t args < <(mlx5_qemu_args "$dir")
 	"$TOP/qemu-ci/boot.sh" "${args[@]}" "$@"
 }
+
+# mlx5_modules NAME FILE: NAME is set to FILE, our module for the stock kernel,
+# or without FILE to the one of this tree, which is built then; MLX5_KO to the
+# driver that takes flows.
+mlx5_modules() {
+	local -n ko=$1
+	ko=$2
+	if [ -z "$ko" ]; then
+		say "building openvswitch.ko"
+		run_logged "$CACHE/log/build.log" "$TOP/qemu-ci/build.sh" modules
+		ko=$TOP/openvswitch.ko
+	fi
+	[ -f "$ko" ] || die "no module $ko"
+	MLX5_KO=$("$TOP/qemu-ci/mlx5/driver.sh")
+}
+
+# mlx5_side NAME RESULTS BOOT.SH-ARGUMENT...: one of two guests, with a device
+# model of its own. See mlx5_both.
+mlx5_side() {
+	local name=$1 results=$2 rc=0
+	shift 2
+	mlx5_start "$RUN/$name" --vfs 4
+	mlx5_boot "$RUN/$name" --clean-log --results "$results/$name" --rw "$results/shared" \
+		--env "MLX5_KO=$MLX5_KO" --ro "${MLX5_KO%/*}" "${@//\{\}/"$name"}" 2>&1 |
+		sed -u -e '/Could not enable error recovery/d' -e "s/^/$(printf '%-5s|' "$name")/" || rc=$?
+	# Whatever happened, the other one shall not wait.
+	touch "$results/shared/$name.over"
+	mlx5_stop "$RUN/$name"
+	cp "$RUN/$name/model.log" "$results/$name/"
+	return "$rc"
+}
+
+# mlx5_both MODULE RESULTS [BOOT.SH OPTION...] -- COMMAND...: two guests side by
+# side, "ours" with MODULE and "c" with the kernel's own. {} in a word is the name.
+# RESULTS, which is made anew, has a folder of each name, and one that they
+# share, with NAME.over in it when that guest has ended.
+mlx5_both() {
+	local module=$1 results=$2 c rc=0
+	shift 2
+	rm -rf "$results"
+	mkdir -p "$results/ours" "$results/c" "$results/shared" || return
+	RUN=$(mktemp -d "$MLX5_CACHE/run.XXXXXX") || return
+	trap 'end_children; rm -rf "$RUN"' EXIT
+	trap 'exit 130' INT TERM
+	mlx5_side c "$results" "$@" &
+	c=$!
+	mlx5_side ours "$results" --module "$module" "$@" || rc=$?
+	wait "$c" || rc=$?
+	[ "$rc" = 0 ] || printf 'error: a run ended with status %s (99: the kernel log has a report)\n' "$rc" >&2
+	return "$rc"
+}

@@ -93,6 +93,18 @@ def run(line, check=True):
     return sh(*line.split(), check=check)
 
 
+def wait_for_other(shared, name, mark, timeout):
+    """Wait for a mark in what two guests share, or for the end of the one without
+    this name: see mlx5_both in lib.sh.
+    """
+    over = shared / ("c.over" if name == "ours" else "ours.over")
+    deadline = time.monotonic() + timeout
+    while not (shared / mark).exists() and not over.exists():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"the other guest did not get to {mark}")
+        time.sleep(0.3)
+
+
 def pci_device():
     """The model's address on the PCI bus."""
     for d in glob.glob("/sys/bus/pci/devices/*"):

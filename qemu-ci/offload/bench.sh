@@ -51,44 +51,13 @@ for n in ${ports//,/ }; do
 done
 
 mlx5_setup
-if [ -z "$module" ]; then
-	say "building openvswitch.ko"
-	run_logged "$CACHE/log/build.log" "$TOP/qemu-ci/build.sh" modules
-	module=$TOP/openvswitch.ko
-fi
-[ -f "$module" ] || die "offload/bench.sh: no module $module"
-driver=$("$TOP/qemu-ci/mlx5/driver.sh")
-
-rm -rf "$results"
-mkdir -p "$results/ours" "$results/c" "$results/shared"
-RUN=$(mktemp -d "$MLX5_CACHE/run.XXXXXX")
-trap 'end_children; rm -rf "$RUN"' EXIT
-trap 'exit 130' INT TERM
-
-# run_on NAME [BOOT OPTION...]: one side, with a device model of its own. The
-# two take turns at each step, so that only one is at work.
-run_on() {
-	local name=$1 rc=0
-	shift
-	mlx5_start "$RUN/$name" --vfs 4
-	mlx5_boot "$RUN/$name" --mem 3G --timeout 3600 --clean-log --results "$results/$name" \
-		--rw "$results/shared" --env "MLX5_KO=$driver" --ro "${driver%/*}" "$@" \
-		-- "$TOP/qemu-ci/offload/bench_guest.py" "$name" "$results/$name/bench.json" \
-		"$results/shared" "$sizes" "$ports" 2>&1 |
-		sed -u -e '/Could not enable error recovery/d' -e "s/^/$(printf '%-5s|' "$name")/" || rc=$?
-	touch "$results/shared/over"
-	mlx5_stop "$RUN/$name"
-	cp "$RUN/$name/model.log" "$results/$name/"
-	return "$rc"
-}
+mlx5_modules module "$module"
 
 say "offload bench: the mlx5 driver on a device model: ratios, not a card's rates"
-run_on c &
-c=$!
 rc=0
-run_on ours --module "$module" || rc=$?
-wait "$c" || rc=$?
-[ "$rc" = 0 ] || printf 'error: a run ended with status %s (99: the kernel log has a report)\n' "$rc" >&2
+mlx5_both "$module" "$results" --mem 3G --timeout 3600 \
+	-- "$TOP/qemu-ci/offload/bench_guest.py" {} "$results/{}/bench.json" \
+	"$results/shared" "$sizes" "$ports" || rc=$?
 EXTRA_BIND=$results in_tools python3 "$TOP/qemu-ci/offload/bench_report.py" "$results" || rc=$?
 say "offload bench done; JSON and logs are in $results"
 exit "$rc"

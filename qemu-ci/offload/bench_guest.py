@@ -22,7 +22,7 @@ for folder in ("demo", "mlx5"):
     sys.path.insert(0, os.path.join(HERE, "..", folder))
 
 import net  # noqa: E402
-from model import Model, kernel_trouble, switchdev  # noqa: E402
+from model import Model, kernel_trouble, switchdev, wait_for_other  # noqa: E402
 from net import BRIDGE, Failed, of, progress, sh  # noqa: E402
 
 TOOL = os.path.join(HERE, "..", "..", "tools", "net", "ovs-offload")
@@ -133,23 +133,14 @@ class Bench:
     def turn(self, title: str):
         """One step, while the other guest waits."""
         self.steps += 1
-        mine = self.shared / f"{self.name}.{self.steps}"
-        other = self.shared / (
-            f"c.{self.steps - 1}" if self.name == "ours" else f"ours.{self.steps}"
-        )
-        deadline = time.monotonic() + TURN
-        while (
-            self.steps + (self.name == "c") > 1
-            and not other.exists()
-            and not (self.shared / "over").exists()
-        ):
-            if time.monotonic() > deadline:
-                raise Failed(f"the other guest did not get to step {self.steps}")
-            time.sleep(0.3)
+        if self.name == "c":
+            wait_for_other(self.shared, "c", f"ours.{self.steps}", TURN)
+        elif self.steps > 1:
+            wait_for_other(self.shared, "ours", f"c.{self.steps - 1}", TURN)
         try:
             yield
         finally:
-            mine.touch()
+            (self.shared / f"{self.name}.{self.steps}").touch()
         progress(f"{title}: done")
 
     # What is asked.

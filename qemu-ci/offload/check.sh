@@ -34,13 +34,7 @@ while [ $# -gt 0 ]; do
 done
 
 mlx5_setup
-if [ -z "$module" ]; then
-	say "module: build for the stock kernel"
-	run_logged "$CACHE/log/build.log" "$TOP/qemu-ci/build.sh" modules
-	module=$TOP/openvswitch.ko
-fi
-[ -f "$module" ] || die "offload/check.sh: no module $module"
-driver=$("$TOP/qemu-ci/mlx5/driver.sh")
+mlx5_modules module "$module"
 
 rm -rf "$results"
 mkdir -p "$results"
@@ -51,7 +45,7 @@ say "offload: boot with the device model"
 rc=0
 mlx5_start "$RUN" --vfs 4
 mlx5_boot "$RUN" --timeout 900 --results "$results" --module "$module" \
-	--env "MLX5_KO=$driver" --ro "${driver%/*}" \
+	--env "MLX5_KO=$MLX5_KO" --ro "${MLX5_KO%/*}" \
 	-- python3 "$TOP/qemu-ci/offload/check_offload.py" ${only:+"$only"} \
 	>"$results/offload.log" 2>&1 || rc=$?
 grep -E '^(PASS|FAIL|SKIP) ' "$results/offload.log" || true

@@ -37,13 +37,7 @@ while [ $# -gt 0 ]; do
 done
 
 mlx5_setup
-if [ -z "$module" ]; then
-	say "building openvswitch.ko"
-	run_logged "$CACHE/log/build.log" "$TOP/qemu-ci/build.sh" modules
-	module=$TOP/openvswitch.ko
-fi
-[ -f "$module" ] || die "offload/demo.sh: no module $module"
-driver=$("$TOP/qemu-ci/mlx5/driver.sh")
+mlx5_modules module "$module"
 
 # What draws the picture, in a version that is known to.
 PLOT=$CACHE/plot-$(key_of matplotlib==3.11.2 "${TOOLROOT##*-}")
@@ -60,37 +54,10 @@ make_plot() {
 }
 locked plot make_plot
 
-rm -rf "$results"
-mkdir -p "$results/ours" "$results/c" "$results/shared"
-RUN=$(mktemp -d "$MLX5_CACHE/run.XXXXXX")
-trap 'end_children; rm -rf "$RUN"' EXIT
-trap 'exit 130' INT TERM
-
-# run_on NAME [BOOT OPTION...]: the guest's side, with a device model of its
-# own. The two boot side by side, and take turns where packets are counted.
-run_on() {
-	local name=$1 rc=0
-	shift
-	mlx5_start "$RUN/$name" --vfs 4
-	mlx5_boot "$RUN/$name" --mem 1G --timeout 400 --clean-log --results "$results/$name" \
-		--rw "$results/shared" --env "MLX5_KO=$driver" --ro "${driver%/*}" "$@" \
-		-- "$TOP/qemu-ci/offload/demo_guest.py" "$name" "$results/$name/offload.json" \
-		"$results/shared" 2>&1 |
-		sed -u -e '/Could not enable error recovery/d' -e "s/^/$(printf '%-5s|' "$name")/" || rc=$?
-	# Whatever happened, the other one shall not wait.
-	touch "$results/shared/$name.ready" "$results/shared/$name.measured"
-	mlx5_stop "$RUN/$name"
-	cp "$RUN/$name/model.log" "$results/$name/"
-	return "$rc"
-}
-
 say "offload: the mlx5 driver on a device model, no card: rates are this machine's, not a card's"
-run_on c &
-c=$!
 rc=0
-run_on ours --module "$module" || rc=$?
-wait "$c" || rc=$?
-[ "$rc" = 0 ] || printf 'error: a run ended with status %s (99: the kernel log has a report)\n' "$rc" >&2
+mlx5_both "$module" "$results" --mem 1G --timeout 400 \
+	-- "$TOP/qemu-ci/offload/demo_guest.py" {} "$results/{}/offload.json" "$results/shared" || rc=$?
 EXTRA_BIND=$results in_tools python3 "$TOP/qemu-ci/offload/demo_report.py" "$results" || rc=$?
 if EXTRA_BIND=$results in_tools env MPLCONFIGDIR=/tmp "$PLOT/bin/python3" \
 	"$TOP/qemu-ci/offload/demo_chart.py" "$results"; then

@@ -22,7 +22,7 @@ for folder in ("demo", "mlx5"):
     sys.path.insert(0, os.path.join(HERE, "..", folder))
 
 import net  # noqa: E402
-from model import Model, cpu_rx, kernel_trouble, switchdev  # noqa: E402
+from model import Model, cpu_rx, kernel_trouble, switchdev, wait_for_other  # noqa: E402
 from net import BRIDGE, Failed, of, progress, sh  # noqa: E402
 
 TOOL = os.path.join(HERE, "..", "..", "tools", "net", "ovs-offload")
@@ -270,12 +270,9 @@ class Lab:
         """Everything, in turn with the other guest where it is measured."""
         self.enter()
         (shared / f"{self.name}.ready").touch()
-        wanted = shared / ("c.ready" if self.name == "ours" else "ours.measured")
-        deadline = time.monotonic() + 240
-        while not wanted.exists():
-            if time.monotonic() > deadline:
-                raise Failed("the other guest did not come")
-            time.sleep(0.3)
+        wait_for_other(
+            shared, self.name, "c.ready" if self.name == "ours" else "ours.measured", 240
+        )
         self.epoch = time.monotonic()
         threading.Thread(target=self.sample, daemon=True).start()
         try:

@@ -3,7 +3,7 @@
 //! A device without a machine: memory is a vector, interrupts are counted.
 #![allow(dead_code)]
 
-use mlx5_model::bits::{get, set, F};
+use mlx5_model::bits::{get, set, F, S};
 use mlx5_model::cmd;
 use mlx5_model::device::{Config, Device, UPLINK};
 use mlx5_model::front::Regs;
@@ -97,6 +97,15 @@ impl Cmd {
     pub fn set(mut self, f: F, v: u64) -> Self {
         set(&mut self.0, f, v);
         self
+    }
+
+    /// The context of a work queue of [`ENTRIES`] entries.
+    fn work_queue(self, context: S, pd: u64, records: usize) -> Self {
+        self.set(context.field(wq::WQ_TYPE), 1)
+            .set(context.field(wq::LOG_WQ_STRIDE), 6)
+            .set(context.field(wq::LOG_WQ_SZ), 6)
+            .set(context.field(wq::PD), pd)
+            .set(context.field(wq::DBR_ADDR), records as u64)
     }
 
     /// Status and output.
@@ -255,12 +264,8 @@ pub fn queues(dev: &mut Device) -> Queues {
     let w = s.nested(sqc::WQ);
     let out = with_page(MLX5_CMD_OP_CREATE_SQ, create_sq_in::SIZE, SQ)
         .set(s.field(sqc::CQN), cqn)
-        .set(w.field(wq::WQ_TYPE), 1)
-        .set(w.field(wq::LOG_WQ_STRIDE), 6)
-        .set(w.field(wq::LOG_WQ_SZ), 6)
-        .set(w.field(wq::PD), pd)
+        .work_queue(w, pd, WQ_DBR)
         .set(w.field(wq::UAR_PAGE), uar)
-        .set(w.field(wq::DBR_ADDR), WQ_DBR as u64)
         .ok(dev);
     let sqn = get(&out, create_sq_out::SQN);
     Cmd::new(MLX5_CMD_OP_MODIFY_SQ, modify_sq_in::SIZE)
@@ -271,11 +276,7 @@ pub fn queues(dev: &mut Device) -> Queues {
     let w = r.nested(rqc::WQ);
     let out = with_page(MLX5_CMD_OP_CREATE_RQ, create_rq_in::SIZE, RQ)
         .set(r.field(rqc::CQN), cqn)
-        .set(w.field(wq::WQ_TYPE), 1)
-        .set(w.field(wq::LOG_WQ_STRIDE), 6)
-        .set(w.field(wq::LOG_WQ_SZ), 6)
-        .set(w.field(wq::PD), pd)
-        .set(w.field(wq::DBR_ADDR), WQ_DBR as u64)
+        .work_queue(w, pd, WQ_DBR)
         .ok(dev);
     let rqn = get(&out, create_rq_out::RQN);
     Cmd::new(MLX5_CMD_OP_MODIFY_RQ, modify_rq_in::SIZE)
