@@ -80,6 +80,7 @@ const FEW_MASKS: usize = 2;
 const TRAINS: usize = 4;
 
 /// What a lookup found and what it took.
+#[derive(Default)]
 pub(crate) struct Lookup<'g> {
     /// The flow, if any matches.
     pub(crate) flow: Option<&'g SwFlow>,
@@ -160,8 +161,13 @@ impl FlowTable {
     /// C: `ovs_flow_tbl_lookup_stats()`.
     #[inline]
     pub(crate) fn lookup<'g>(&self, ctx: BhRcu<'g>, key: KeyRef<'_>) -> Lookup<'g> {
-        let train = self.train(ctx, key);
-        if let Some(flow) = train.and_then(|train| self.flows.last(train, ctx.rcu())) {
+        // What the last packet of the train matched that this one may be of.
+        let train = key.recirc_id.wrapping_add(key.in_port.into());
+        let Some(train) = self.last.this(ctx).get(train as usize % TRAINS) else {
+            // There always is one.
+            return Lookup::default();
+        };
+        if let Some(flow) = self.flows.last(train, ctx.rcu()) {
             if flow.mask().matches(key, flow) {
                 return Lookup {
                     flow: Some(flow),
@@ -172,33 +178,27 @@ impl FlowTable {
         }
         let masks = self.masks.get(ctx.rcu());
         if masks.len() <= FEW_MASKS {
-            return self.lookup_all(ctx, masks, key).0;
+            return self.lookup_all(ctx, train, masks, key, None).0;
         }
-        self.lookup_cached(ctx, masks, key)
-    }
-
-    /// What the last packet of the train matched that this one may be of. There
-    /// always is one.
-    #[inline]
-    fn train<'a>(&'a self, ctx: BhRcu<'a>, key: KeyRef<'_>) -> Option<&'a LastFound<SwFlow>> {
-        let place = key.recirc_id.wrapping_add(key.in_port.into());
-        self.last.this(ctx).get(place as usize % TRAINS)
+        self.lookup_cached(ctx, train, masks, key)
     }
 
     #[inline(never)]
     fn lookup_cached<'g>(
         &self,
         ctx: BhRcu<'g>,
+        train: &LastFound<SwFlow>,
         masks: &'g [MaskEntry],
         key: KeyRef<'_>,
     ) -> Lookup<'g> {
         let (Some(cache), Some(union)) = (self.cache.get(ctx.rcu()), self.union.get(ctx.rcu()))
         else {
-            return self.lookup_all(ctx, masks, key).0;
+            return self.lookup_all(ctx, train, masks, key, None).0;
         };
         let hash = union.hash(&self.seeds, key);
-        if let Some(mask) = cache.get(hash).and_then(|i| masks.get(i)) {
-            let flow = self.masked_flow_lookup(ctx, mask, key);
+        let known = cache.get(hash);
+        if let Some(mask) = known.and_then(|i| masks.get(i)) {
+            let flow = self.masked_flow_lookup(ctx, train, mask, key);
             if flow.is_some() {
                 return Lookup {
                     flow,
@@ -207,50 +207,57 @@ impl FlowTable {
                 };
             }
         }
-        let (found, place) = self.lookup_all(ctx, masks, key);
+        let (found, place) = self.lookup_all(ctx, train, masks, key, known);
         if found.flow.is_some() {
             cache.set(hash, place);
         }
         found
     }
 
-    /// Tries all masks. Also gives the place of the mask that matched.
-    #[inline]
+    /// Tries all masks but the one at `tried`, which has been. Also gives the
+    /// place of the mask that matched. Out of line: the look that the cache
+    /// makes short needs its registers.
+    #[inline(never)]
     fn lookup_all<'g>(
         &self,
         ctx: BhRcu<'g>,
+        train: &LastFound<SwFlow>,
         masks: &'g [MaskEntry],
         key: KeyRef<'_>,
+        tried: Option<usize>,
     ) -> (Lookup<'g>, usize) {
-        let mut tried = 0usize;
-        let flow = masks.iter().find_map(|mask| {
-            tried = tried.wrapping_add(1);
-            self.masked_flow_lookup(ctx, mask, key)
-        });
-        let found = Lookup {
-            flow,
-            n_mask_hit: tried as u32,
-            n_cache_hit: 0,
+        let mut found = Lookup {
+            n_mask_hit: u32::from(tried.is_some()),
+            ..Lookup::default()
         };
-        (found, tried.wrapping_sub(1))
+        for (place, mask) in masks.iter().enumerate() {
+            if tried == Some(place) {
+                continue;
+            }
+            found.n_mask_hit = found.n_mask_hit.wrapping_add(1);
+            found.flow = self.masked_flow_lookup(ctx, train, mask, key);
+            if found.flow.is_some() {
+                return (found, place);
+            }
+        }
+        (found, 0)
     }
 
-    /// The flow that `key` matches under one mask.
+    /// The flow that `key` matches under one mask, which is noted in `train`.
     ///
     /// C: `masked_flow_lookup()`.
     #[inline]
     fn masked_flow_lookup<'g>(
         &self,
         ctx: BhRcu<'g>,
+        train: &LastFound<SwFlow>,
         mask: &MaskEntry,
         key: KeyRef<'_>,
     ) -> Option<&'g SwFlow> {
-        self.flows.find_and_remember(
-            self.train(ctx, key)?,
-            mask.hash(&self.seeds, key),
-            ctx.rcu(),
-            |flow| mask.matches(key, flow),
-        )
+        self.flows
+            .find_and_remember(train, mask.hash(&self.seeds, key), ctx.rcu(), |flow| {
+                mask.matches(key, flow)
+            })
     }
 
     /// The flow that this key matches, for a command.
