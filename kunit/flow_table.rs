@@ -204,6 +204,64 @@ mod tests {
         Ok(())
     }
 
+    /// How many masks a lookup tries and how many hits of the cache it counts.
+    fn costs(table: &FlowTable, key: &MatchKey) -> (u32, u32) {
+        let guard = BhGuard::new();
+        let found = table.lookup(guard.proof(), key.as_ref());
+        (found.n_mask_hit, found.n_cache_hit)
+    }
+
+    #[test]
+    fn a_cache_that_is_turned_off_is_never_hit() -> Result {
+        let table = FlowTable::new()?;
+        let lock = ovs_lock();
+        for i in 0..8 {
+            let mut mask = mask(32);
+            mask.skb_mark = i + 1;
+            table.insert(&lock, &key(i, 0), &mask, ufid(i)?, no_actions()?)?;
+        }
+        let first_and_next = || {
+            // Of another flow, so that the first of the two is no train.
+            costs(&table, &key(7, 0));
+            (costs(&table, &key(4, 0)), costs(&table, &key(4, 0)))
+        };
+        assert_eq!(first_and_next(), ((5, 0), (1, 1)));
+        assert_eq!(first_and_next(), ((1, 1), (1, 1)));
+        table.masks_cache_resize(0)?;
+        assert_eq!(first_and_next(), ((5, 0), (1, 0)));
+        assert_eq!(first_and_next(), ((5, 0), (1, 0)));
+        table.masks_cache_resize(256)?;
+        assert_eq!(first_and_next(), ((5, 0), (1, 1)));
+        table.flush(&lock);
+        Ok(())
+    }
+
+    #[test]
+    fn a_mask_that_the_cache_knew_is_tried_once() -> Result {
+        let table = FlowTable::new()?;
+        let lock = ovs_lock();
+        for i in 0..8 {
+            let mut mask = mask(32);
+            mask.skb_mark = i + 1;
+            table.insert(&lock, &key(i, 0), &mask, ufid(i)?, no_actions()?)?;
+        }
+        // One flow more of that mask, so that it stays.
+        let mut mask = mask(32);
+        mask.skb_mark = 5;
+        table.insert(&lock, &key(99, 0), &mask, ufid(99)?, no_actions()?)?;
+        assert_eq!(costs(&table, &key(4, 0)), (5, 0));
+        table.take_id(&lock, &ufid(4)?).ok_or(ENOENT)?;
+        assert_eq!(finds(&table, &key(4, 0)), None);
+        assert_eq!(costs(&table, &key(4, 0)), (8, 0));
+        mask.skb_mark = 1;
+        table.insert(&lock, &key(4, 0), &mask, ufid(4)?, no_actions()?)?;
+        // The one that the cache knew, and the first of all.
+        assert_eq!(costs(&table, &key(4, 0)), (2, 0));
+        assert_eq!(costs(&table, &key(4, 0)), (1, 1));
+        table.flush(&lock);
+        Ok(())
+    }
+
     #[test]
     fn ufids_of_every_size_are_distinct() -> Result {
         let table = FlowTable::new()?;

@@ -16,6 +16,7 @@ pub(crate) mod cache;
 pub(crate) mod mask;
 
 use core::sync::atomic::{
+    AtomicU32,
     AtomicUsize,
     Ordering, //
 };
@@ -86,17 +87,26 @@ pub(crate) struct Lookup<'g> {
     pub(crate) flow: Option<&'g SwFlow>,
     /// How many masks were tried.
     pub(crate) n_mask_hit: u32,
-    /// 1 if the mask was known beforehand: from the last packet or the cache.
+    /// 1 if the mask was known beforehand, from the last packet or the cache,
+    /// and the cache is not turned off.
     pub(crate) n_cache_hit: u32,
 }
 
 /// A datapath's flows.
 ///
+/// What every packet reads comes first.
+///
 /// C: `struct flow_table`.
+#[repr(C)]
 pub(crate) struct FlowTable {
-    masks: RcuVec<MaskEntry>,
+    /// The flows that each CPU's last packets matched.
+    last: PerCpu<[LastFound<SwFlow>; TRAINS]>,
+    /// What a packet of the same flow as the last counts as hits of the cache:
+    /// 1, or 0 while that is turned off.
+    train_hits: AtomicU32,
     /// All flows by their masks and masked keys.
     flows: RcuTable<SwFlow>,
+    masks: RcuVec<MaskEntry>,
     cache: RcuSlot<MaskCache>,
     /// What any of the masks looks at.
     union: RcuSlot<WholeMask>,
@@ -105,8 +115,6 @@ pub(crate) struct FlowTable {
     /// Masks that no flow has any more.
     unused_masks: AtomicUsize,
     seeds: HashSeeds,
-    /// The flows that each CPU's last packets matched.
-    last: PerCpu<[LastFound<SwFlow>; TRAINS]>,
 }
 
 impl FlowTable {
@@ -115,8 +123,10 @@ impl FlowTable {
     /// C: `ovs_flow_tbl_init()`.
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
-            masks: RcuVec::new()?,
+            last: PerCpu::new(GFP_KERNEL)?,
+            train_hits: AtomicU32::new(1),
             flows: RcuTable::new(1024)?,
+            masks: RcuVec::new()?,
             cache: RcuSlot::new(MaskCache::new(MC_DEFAULT_HASH_ENTRIES, 0)?),
             union: RcuSlot::new(RcuArc::new(
                 WholeMask::compile(&[0; MATCH_WORDS]),
@@ -125,7 +135,6 @@ impl FlowTable {
             ids: RcuTable::new(1024)?,
             unused_masks: AtomicUsize::new(0),
             seeds: HashSeeds::new(),
-            last: PerCpu::new(GFP_KERNEL)?,
         })
     }
 
@@ -152,6 +161,8 @@ impl FlowTable {
         if size != self.masks_cache_size() {
             self.cache
                 .replace(Some(MaskCache::new(size, self.ids.len())?));
+            self.train_hits
+                .store(u32::from(size != 0), Ordering::Relaxed);
         }
         Ok(())
     }
@@ -172,7 +183,7 @@ impl FlowTable {
                 return Lookup {
                     flow: Some(flow),
                     n_mask_hit: 1,
-                    n_cache_hit: 1,
+                    n_cache_hit: self.train_hits.load(Ordering::Relaxed),
                 };
             }
         }

@@ -3,8 +3,9 @@
 
 import struct
 
+import frames as f
 import ovsattr as o
-from nlcore import NLM_F_ECHO, attr, s32, string, u8, u16, u32, u64
+from nlcore import NLM_F_ECHO, attr, attr_dict, s32, string, u8, u16, u32, u64
 from registry import case, case_each
 
 
@@ -147,6 +148,33 @@ def masks_cache(t):
         if "dpx" in t.dps:
             t.dp_del("dpx")
             del t.dps["dpx"]
+
+
+@case("dp")
+def masks_cache_hits(t):
+    """Without a mask cache nothing is a hit of it; with one a packet of the
+    same flow as those before it is."""
+    tap, *_ = t.switch(2)
+    t.in_port_flow(1, o.a_output(2))
+
+    def hits():
+        reply = t.req("get", o.DP, o.GET, dp="dp0", quiet=True)
+        stats = attr_dict(reply.msgs[0].payload(4))[o.DP_MEGAFLOW_STATS]
+        return struct.unpack("=QIIQQ", stats)[3]
+
+    for size in (256, 0, 256, 0, 1):
+        t.req(
+            f"set {size:d}",
+            o.DP,
+            o.SET,
+            u32(o.DP_MASKS_CACHE_SIZE, size) + u32(o.DP_USER_FEATURES, o.F_UNALIGNED),
+            dp="dp0",
+        )
+        before = hits()
+        for number in range(4):
+            t.inject(f"packet {number:d}", tap, f.udp4())
+        # How many is the table's own business, unless it is none.
+        t.note(f"hits with the size {size:d}", "some" if hits() - before else "none")
 
 
 @case("dp")
