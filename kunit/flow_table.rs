@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_flow_is_found_under_its_mask_and_no_other() -> Result {
-        let table = FlowTable::new()?;
+        let table = KBox::init(FlowTable::init(), GFP_KERNEL)?;
         let lock = ovs_lock();
         table.insert(
             &lock,
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_masked_key_comes_back_whole() -> Result {
-        let table = FlowTable::new()?;
+        let table = KBox::init(FlowTable::init(), GFP_KERNEL)?;
         let lock = ovs_lock();
         let mut full = MatchKey::zeroed();
         for (i, word) in full.words_mut().iter_mut().enumerate() {
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn thousands_of_flows_survive_growth_and_removal() -> Result {
         const N: u32 = 5000;
-        let table = FlowTable::new()?;
+        let table = KBox::init(FlowTable::init(), GFP_KERNEL)?;
         let lock = ovs_lock();
         let wrong = |want: fn(u32) -> Option<u32>| {
             (0..N)
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn many_masks_and_the_cache_agree() -> Result {
         const MASKS: u32 = 600;
-        let table = FlowTable::new()?;
+        let table = KBox::init(FlowTable::init(), GFP_KERNEL)?;
         let lock = ovs_lock();
         for i in 0..MASKS {
             // A mask of its own for each flow, by bits of a field that is zero.
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_train_of_packets_ends_with_its_flow() -> Result {
-        let table = FlowTable::new()?;
+        let table = KBox::init(FlowTable::init(), GFP_KERNEL)?;
         let lock = ovs_lock();
         for i in 0..2 {
             table.insert(&lock, &key(i, 0), &mask(32), ufid(i)?, no_actions()?)?;
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_cache_that_is_turned_off_is_never_hit() -> Result {
-        let table = FlowTable::new()?;
+        let table = KBox::init(FlowTable::init(), GFP_KERNEL)?;
         let lock = ovs_lock();
         for i in 0..8 {
             let mut mask = mask(32);
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_mask_that_the_cache_knew_is_tried_once() -> Result {
-        let table = FlowTable::new()?;
+        let table = KBox::init(FlowTable::init(), GFP_KERNEL)?;
         let lock = ovs_lock();
         for i in 0..8 {
             let mut mask = mask(32);
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn ufids_of_every_size_are_distinct() -> Result {
-        let table = FlowTable::new()?;
+        let table = KBox::init(FlowTable::init(), GFP_KERNEL)?;
         let lock = ovs_lock();
         let bytes = [0u8; 16];
         let id = |len: u32| {
@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn statistics_add_up_and_clear() -> Result {
-        let table = FlowTable::new()?;
+        let table = KBox::init(FlowTable::init(), GFP_KERNEL)?;
         let lock = ovs_lock();
         let flow = table.insert(&lock, &key(1, 0), &mask(32), ufid(1)?, no_actions()?)?;
         let guard = BhGuard::new();

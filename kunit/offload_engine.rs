@@ -118,7 +118,7 @@ mod tests {
 
         fn named(name: &kernel::str::CStr) -> Result<Self> {
             let lab = Lab {
-                dp: RcuArc::new(Datapath::new(Net::init().handle())?, GFP_KERNEL)?,
+                dp: RcuArc::init(Datapath::init(Net::init().handle()), GFP_KERNEL)?,
                 devices: [Some(Device::new()?), Some(Device::new()?)],
             };
             lab.add_port(

@@ -449,7 +449,7 @@ mod tests {
 
     #[test]
     fn lookups_see_the_tunnel() -> Result {
-        let table = FlowTable::new()?;
+        let table = KBox::init(FlowTable::init(), GFP_KERNEL)?;
         let lock = ovs_lock();
         let find = |key: KeyRef<'_>| -> Option<u8> {
             let guard = BhGuard::new();

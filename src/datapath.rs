@@ -132,10 +132,11 @@ pub(crate) struct Datapath {
 }
 
 impl Datapath {
-    /// A datapath without ports or flows.
-    pub(crate) fn new(net: NetHandle) -> Result<Self> {
-        Ok(Self {
-            table: FlowTable::new()?,
+    /// A datapath without ports or flows, made where it is to be: it is large for
+    /// the stack.
+    pub(crate) fn init(net: NetHandle) -> impl Init<Self, Error> {
+        try_init!(Self {
+            table <- FlowTable::init(),
             ports: PortMap::new()?,
             stats: PerCpu::new(GFP_KERNEL)?,
             upcall_portids: RcuSlot::empty(),
@@ -143,7 +144,7 @@ impl Datapath {
             user_features: AtomicU32::new(0),
             max_headroom: AtomicU32::new(0),
             offload: DpOffload::new(),
-        })
+        }? Error)
     }
 
     /// The network namespace it lives in.

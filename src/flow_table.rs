@@ -118,24 +118,24 @@ pub(crate) struct FlowTable {
 }
 
 impl FlowTable {
-    /// An empty table.
+    /// An empty table, made where it is to be: it is large for the stack.
     ///
     /// C: `ovs_flow_tbl_init()`.
-    pub(crate) fn new() -> Result<Self> {
-        Ok(Self {
+    pub(crate) fn init() -> impl Init<Self, Error> {
+        try_init!(Self {
             last: PerCpu::new(GFP_KERNEL)?,
             train_hits: AtomicU32::new(1),
             flows: RcuTable::new(1024)?,
             masks: RcuVec::new()?,
             cache: RcuSlot::new(MaskCache::new(MC_DEFAULT_HASH_ENTRIES, 0)?),
-            union: RcuSlot::new(RcuArc::new(
-                WholeMask::compile(&[0; MATCH_WORDS]),
+            union: RcuSlot::new(RcuArc::init(
+                WholeMask::init(&[0; MATCH_WORDS]),
                 GFP_KERNEL,
             )?),
             ids: RcuTable::new(1024)?,
             unused_masks: AtomicUsize::new(0),
-            seeds: HashSeeds::new(),
-        })
+            seeds <- HashSeeds::new(),
+        }? Error)
     }
 
     /// How many flows there are.
@@ -440,10 +440,10 @@ impl FlowTable {
         }
     }
 
-    /// A new mask. Out of line: it needs much stack for a moment.
+    /// A new mask. Out of line: few flows need one.
     #[inline(never)]
     fn make_mask(&self, key: &MatchKey) -> Result<RcuArc<FlowMask>> {
-        Ok(RcuArc::new(FlowMask::new(key, &self.seeds), GFP_KERNEL)?)
+        RcuArc::init(FlowMask::init(key, &self.seeds), GFP_KERNEL)
     }
 
     /// Has lookups try a new mask. Out of line, as [`Self::make_mask`].
@@ -468,7 +468,7 @@ impl FlowTable {
         if let Some(key) = more {
             add(key);
         }
-        Ok(RcuArc::new(WholeMask::compile(&union), GFP_KERNEL)?)
+        RcuArc::init(WholeMask::init(&union), GFP_KERNEL)
     }
 
     /// Takes unused masks out, once they are a quarter of all.

@@ -294,16 +294,6 @@ fn ovs_dp_change(lock: &OvsGuard, dp: &Datapath, info: &GenlInfo<'_>) -> Result 
     Ok(())
 }
 
-/// A datapath without ports. Not inlined, so that it is not on the stack while
-/// its device is made.
-#[inline(never)]
-fn new_datapath(info: &GenlInfo<'_>) -> Result<RcuArc<Datapath>> {
-    Ok(RcuArc::new(
-        Datapath::new(info.net().handle())?,
-        GFP_KERNEL,
-    )?)
-}
-
 /// `OVS_DP_CMD_NEW`.
 struct DpNew;
 
@@ -315,7 +305,7 @@ impl Doit for DpNew {
         };
 
         let mut reply = ovs_dp_cmd_alloc_info()?;
-        let dp = new_datapath(info)?;
+        let dp = RcuArc::init(Datapath::init(info.net().handle()), GFP_KERNEL)?;
         let parms = VportParms {
             name: name_of(name)?,
             vport_type: uapi::ovs_vport_type_OVS_VPORT_TYPE_INTERNAL,

@@ -8,6 +8,7 @@ use core::sync::atomic::{
 };
 
 use kernel::prelude::*;
+use pin_init::init_zeroed;
 
 use kernel_ext::{
     random::random_u64,
@@ -36,25 +37,29 @@ fn fold(word: u64) -> u64 {
 ///
 /// The words of a key are folded independently of each other and added up: a
 /// CPU works on several of them at a time.
-pub(crate) struct HashSeeds([u64; MATCH_WORDS]);
+pub(crate) struct HashSeeds {
+    words: [u64; MATCH_WORDS],
+}
 
 impl HashSeeds {
     /// New random numbers.
-    pub(crate) fn new() -> Self {
-        Self(core::array::from_fn(|_| random_u64()))
+    pub(crate) fn new() -> impl Init<Self> {
+        init!(Self {
+            words <- pin_init::init_array_from_fn(|_| random_u64()),
+        })
     }
 
     /// What the word at `index` adds to a hash.
     #[inline]
     fn word(&self, index: usize, word: u64) -> u64 {
-        fold(word ^ self.0.get(index).copied().unwrap_or(0))
+        fold(word ^ self.words.get(index).copied().unwrap_or(0))
     }
 
     /// The hash of a few words that are no key's.
     pub(crate) fn hash(&self, words: &[u64]) -> u64 {
         words
             .iter()
-            .zip(&self.0)
+            .zip(&self.words)
             .fold(0u64, |h, (&w, seed)| h.wrapping_add(fold(w ^ seed)))
     }
 }
@@ -76,7 +81,14 @@ impl<const N: usize> CompactMask<N> {
             index: [0; N],
             bits: [0; N],
         };
-        let mut places = compact.index.iter_mut().zip(compact.bits.iter_mut());
+        compact.compile(words)?;
+        Some(compact)
+    }
+
+    /// Compiles a mask into `self`, which is that of no words. Nothing if it uses
+    /// more than `N` words; then `self` has the first of them.
+    fn compile(&mut self, words: &[u64; MATCH_WORDS]) -> Option<()> {
+        let mut places = self.index.iter_mut().zip(self.bits.iter_mut());
         // MATCH_WORDS is far below 256.
         let mut i = 0u8;
         for &word in words {
@@ -84,11 +96,11 @@ impl<const N: usize> CompactMask<N> {
                 let (index, bits) = places.next()?;
                 *index = i;
                 *bits = word;
-                compact.n = compact.n.wrapping_add(1);
+                self.n = self.n.wrapping_add(1);
             }
             i = i.wrapping_add(1);
         }
-        Some(compact)
+        Some(())
     }
 
     /// Which words, and which of their bits.
@@ -145,12 +157,17 @@ impl<const N: usize> CompactMask<N> {
 pub(crate) type WholeMask = CompactMask<MATCH_WORDS>;
 
 impl WholeMask {
-    /// Compiles a mask.
-    pub(crate) fn compile(words: &[u64; MATCH_WORDS]) -> Self {
-        Self::new(words).unwrap_or(Self {
+    /// Compiles a mask where it is to be: it is large for the stack.
+    pub(crate) fn init(words: &[u64; MATCH_WORDS]) -> impl Init<Self> + '_ {
+        init!(Self {
             n: 0,
-            index: [0; MATCH_WORDS],
-            bits: [0; MATCH_WORDS],
+            index <- init_zeroed(),
+            bits <- init_zeroed(),
+        })
+        .chain(|mask| {
+            // It has room for all words.
+            let _ = mask.compile(words);
+            Ok(())
         })
     }
 }
@@ -167,14 +184,16 @@ pub(crate) struct FlowMask {
 }
 
 impl FlowMask {
-    /// A mask that no flow has yet.
-    pub(crate) fn new(key: &MatchKey, seeds: &HashSeeds) -> Self {
-        Self {
+    /// A mask that no flow has yet, made where it is to be: it is large for the
+    /// stack.
+    pub(crate) fn init<'a>(key: &'a MatchKey, seeds: &HashSeeds) -> impl Init<Self> + use<'a> {
+        let seed = Self::seed_of(key, seeds);
+        init!(Self {
             key: *key,
-            whole: WholeMask::compile(key.words()),
-            seed: Self::seed_of(key, seeds),
+            whole <- WholeMask::init(key.words()),
+            seed,
             flows: AtomicUsize::new(0),
-        }
+        })
     }
 
     /// The seed of a mask. Two masks with one seed would be a coincidence.
