@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0
 """Compare two runs of the suite, case by case and record by record.
 
-    compare.py ORACLE.jsonl OURS.jsonl [--json OUT] [--all]
+    compare.py ORACLE.jsonl OURS.jsonl [--json OUT] [--all] [--stored]
 
 A case passes when both runs made the same records, or when each difference
 is listed in differences.json with its reason. What the oracle could not run
-is skipped, with the reason, never passed. Ends with the line
+is skipped, with the reason, never passed. An oracle that is --stored is one of
+an earlier run, which may have been of other cases: those that ours was not to
+run are left out; those that it has no records of, or of another version, are
+skipped, and when all are that is a failure. Ends with the line
 `N passed, N failed, N skipped`; exit status 1 when a case failed.
 """
 
@@ -170,6 +173,24 @@ def judge(name, one, two, known):
     return "passed", note, []
 
 
+def fit(cases1, begin1, cases2, begin2):
+    """What of a stored oracle is of the cases that ours was to run, and why the
+    others cannot be compared: ({case: result}, {case: reason})."""
+    wanted = [*begin2.get("cases", []), *cases2]
+    cases = {name: cases1[name] for name in cases1 if name in wanted}
+    unfit = {}
+    for name in cases2:
+        if cases2[name].get("ours"):
+            continue
+        if name not in cases:
+            unfit[name] = "not in the stored records"
+        elif begin1.get("suite") != begin2.get("suite"):
+            unfit[name] = "the stored records are of another version of the suite"
+        elif cases[name].get("digest") != cases2[name].get("digest"):
+            unfit[name] = "the stored records are of another version of the case"
+    return cases, unfit
+
+
 def show_kinds(rows):
     """The differences of all cases by the place where they are: often it is
     one difference that shows in many cases."""
@@ -200,6 +221,11 @@ def main():
     parser.add_argument(
         "--no-known", action="store_true", help="no difference is allowed (oracle with itself)"
     )
+    parser.add_argument(
+        "--stored",
+        action="store_true",
+        help="the oracle is of an earlier run, maybe of other cases",
+    )
     parser.add_argument("--failure", action="append", help="one more failure, found outside")
     args = parser.parse_args()
     known = Known(os.path.join(os.path.dirname(os.path.abspath(__file__)), "differences.json"))
@@ -207,11 +233,22 @@ def main():
         known.rules = known.absent = []
     begin1, cases1, end1 = read(args.oracle)
     begin2, cases2, end2 = read(args.ours)
+    unfit = {}
+    if args.stored:
+        if begin1.get("kernel") != begin2.get("kernel"):
+            raise SystemExit(
+                f"the stored records are of the kernel {begin1.get('kernel')}, "
+                f"not of {begin2.get('kernel')}: run without --c"
+            )
+        cases1, unfit = fit(cases1, begin1, cases2, begin2)
     count = {"passed": 0, "failed": 0, "skipped": 0}
     rows = []
     for name in list(cases1) + [n for n in cases2 if n not in cases1]:
         one, two = cases1.get(name), cases2.get(name)
-        verdict, note, diffs = judge(name, one, two, known)
+        if name in unfit:
+            verdict, note, diffs = "skipped", unfit[name] + ": run without --c", []
+        else:
+            verdict, note, diffs = judge(name, one, two, known)
         count[verdict] += 1
         rows.append(
             {
@@ -248,6 +285,9 @@ def main():
                 continue
         else:
             continue
+        if what == "oracle" and args.stored:
+            print(f"note     the stored run of the C module: {problem}")
+            continue
         print("failed   {} ({}): {}".format(what, begin.get("begin"), problem))
         count["failed"] += 1
     for text in args.failure or []:
@@ -255,6 +295,9 @@ def main():
         count["failed"] += 1
     if not rows:
         print("failed   no case ran")
+        count["failed"] += 1
+    elif unfit and not count["passed"]:
+        print("failed   the stored records have none of these cases as they are now")
         count["failed"] += 1
     if args.json:
         with open(args.json, "w") as handle:

@@ -11,6 +11,8 @@ about its end (did the module unload, did the kernel complain). Exit status:
 
 import argparse
 import fnmatch
+import hashlib
+import inspect
 import json
 import os
 import select
@@ -46,6 +48,22 @@ def families():
             out[name] = family
     nl.close()
     return out
+
+
+def digest(*paths):
+    """Tells versions of these files apart."""
+    out = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as handle:
+            out.update(handle.read())
+    return out.hexdigest()[:16]
+
+
+def suite_digest():
+    """Tells versions of all that cases have in common apart."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    names = sorted(n for n in os.listdir(here) if n.endswith(".py") and n != "compare.py")
+    return digest(*(os.path.join(here, n) for n in names))
 
 
 def in_child(case, fams, module, out_fd):
@@ -128,6 +146,7 @@ def run_case(case, fams, module, factor):
     else:
         result = json.loads(data)
     result["ours"] = case.ours
+    result["digest"] = digest(inspect.getsourcefile(case.source))
     result["seconds"] = round(time.monotonic() - start, 3)
     return result
 
@@ -185,7 +204,8 @@ def main():
                 "begin": os.path.basename(args.module),
                 "error": problem,
                 "kernel": modlib.kernel(),
-                "cases": len(cases),
+                "cases": [c.name for c in cases],
+                "suite": suite_digest(),
                 "srcversion": module.srcversion(),
                 "tracefs": os.path.isdir(observe.TRACEFS + "/instances"),
             }

@@ -53,21 +53,22 @@ DEBUG = (
 
 
 class Case:
-    def __init__(self, group, func, stock, ours, timeout, netns):
+    def __init__(self, group, func, stock, ours, timeout, netns, source=None):
         self.name = f"{group}.{func.__name__}"
         self.group = group
         self.func = func
+        self.source = source or func
         self.stock = stock
         self.ours = ours
         self.timeout = timeout
         self.netns = netns
 
 
-def case(group, stock=True, ours=False, timeout=20, netns=True):
+def case(group, stock=True, ours=False, timeout=20, netns=True, source=None):
     """Register a function as a case of a group."""
 
     def add(func):
-        CASES.append(Case(group, func, stock, ours, timeout, netns))
+        CASES.append(Case(group, func, stock, ours, timeout, netns, source))
         return func
 
     return add
@@ -85,7 +86,7 @@ def case_each(group, values, stock=None, **kw):
 
             one.__name__ = f"{func.__name__}_{name}"
             short = number == 0 if stock is None else name in stock
-            case(group, stock=short, **kw)(one)
+            case(group, stock=short, source=func, **kw)(one)
         return func
 
     return add

@@ -21,7 +21,9 @@ usage: run.sh [OPTION...]
   --only PATTERN     only the cases whose name matches (may be repeated)
   --module FILE.ko   our module (default: build it for that kernel)
   --self             the C module twice, to see that the records are stable
-  --c FILE.jsonl     take the C module's records from an earlier run
+  --c FILE.jsonl     take the C module's records from an earlier run on that
+                     kernel, also of other cases; what it has not, or of another
+                     version of the case, is skipped
   --out DIR          where the records go (default: below the cache)
   --seed N           start of the message generator's random numbers
   --count N          how many messages it makes
@@ -44,7 +46,12 @@ while [ $# -gt 0 ]; do
 	--only) guest+=(--only "$2"); shift ;;
 	--module) module=$(realpath -- "$2"); shift ;;
 	--self) self=1 ;;
-	--c) oracle=$(realpath -- "$2"); shift ;;
+	--c)
+		oracle=$(realpath -- "$2")
+		[ -s "$oracle" ] || die "run.sh: --c $2: no records there"
+		compare+=(--stored)
+		shift
+		;;
 	--out) out=$2; shift ;;
 	--seed) export OVS_SEED=$2; shift ;;
 	--count) export OVS_COUNT=$2; shift ;;
