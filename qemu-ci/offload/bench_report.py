@@ -6,7 +6,7 @@ import json
 import pathlib
 import sys
 
-WIDTH = (54, 18, 18, 8)
+WIDTH = (60, 18, 18, 8)
 
 
 def line(*cells: str) -> str:
@@ -36,53 +36,50 @@ def rows(runs: dict, key: str):
     def both(name):
         return ours[name], c[name]
 
-    if key.startswith(("flows ", "software ")):
+    def less(title, name, unit, factor=1.0):
+        """A figure that is better if it is small."""
+        a, b = (value * factor for value in both(name))
+        return title, a, b, unit, b / a if a > 0 and b > 0 else 0
+
+    if key.startswith(("flows ", "software ", "burst ")):
         n = f"{ours['count']:,} flows"
+        if c["count"] != ours["count"]:
+            n += f" (TC: {c['count']:,})"
         soft = " in software" if key.startswith("software ") else ""
-        for what in ("install", "delete"):
-            a, b = both(f"{what}_s")
-            yield f"{n}: {what}s/s{soft}", ours["count"] / a, c["count"] / b, "/s", b / a
-        each = 1e6 / ours["count"]
-        a, b = both("install_vswitchd_s")
-        yield f"{n}: install, ovs-vswitchd's own code", a * each, b * each, "us", b / a if a else 0
-        a, b = both("install_kernel_s")
-        yield f"{n}: install, time in the kernel", a * each, b * each, "us", b / a if a else 0
-        if soft:
+        how = " by packets" if key.startswith("burst ") else ""
+
+        def rate(title, name):
+            """Flows a second."""
+            a, b = (run["count"] / run[name] for run in (ours, c))
+            return f"{n}{how}: {title}", a, b, "/s", a / b
+
+        def each(title, name):
+            """What one flow takes."""
+            a, b = (1e6 * run[name] / run["count"] for run in (ours, c))
+            return f"{n}{how}: {title}", a, b, "us", b / a if a > 0 and b > 0 else 0
+
+        yield rate(f"installs/s{soft}", "install_s")
+        yield rate(f"deletes/s{soft}", "delete_s")
+        yield each("install, ovs-vswitchd's own code", "install_vswitchd_s")
+        yield each("install, time in the kernel", "install_kernel_s")
+        if soft or how:
             return
         # Through ovs-appctl, which lists all ports for each flow, on both sides.
         a, b = added(runs["ours"], ours), added(runs["c"], c)
         yield f"{n}: install, what offload adds", a, b, "us", b / a if a > 0 else 0
-        a, b = both("dump_kernel_s")
-        yield f"{n}: dumps/s, the kernel's part", 1 / a, 1 / b, "/s", b / a
-        a, b = both("dump_ovs_s")
-        yield f"{n}: dumps/s, dpctl/dump-flows", 1 / a, 1 / b, "/s", b / a
-        a, b = both("kernel_bytes")
-        yield f"{n}: kernel memory per flow", a, b, "B", b / a if a > 0 else 0
-        a, b = both("vswitchd_bytes")
-        yield f"{n}: ovs-vswitchd memory per flow", a, b, "B", b / a if a > 0 else 0
+        yield rate("flows dumped/s, the kernel's part", "dump_kernel_s")
+        yield rate("flows dumped/s, dpctl/dump-flows", "dump_ovs_s")
+        yield less(f"{n}: kernel memory per flow", "kernel_bytes", "B")
+        yield less(f"{n}: ovs-vswitchd memory per flow", "vswitchd_bytes", "B")
+        yield less(f"{n}: processor for flows at rest", "rest_cpu", "%", 100)
+        yield less(f"{n}: a busy flow's used time, worst", "used_s", "s")
     elif key.startswith("ports "):
         n = f"{ours['flows']:,} flows, {ours['ports']} ports"
-        a, b = both("dump_kernel_s")
-        yield f"{n}: a dump, the kernel's part", a * 1000, b * 1000, "ms", b / a
-        a, b = both("dump_ovs_s")
-        yield f"{n}: a dump, dpctl/dump-flows", a * 1000, b * 1000, "ms", b / a
+        yield less(f"{n}: a dump, the kernel's part", "dump_kernel_s", "ms", 1000)
+        yield less(f"{n}: a dump, dpctl/dump-flows", "dump_ovs_s", "ms", 1000)
     else:
-        a, b = both("median_s")
-        yield (
-            "new flow: first packet to hardware, median",
-            a * 1000,
-            b * 1000,
-            "ms",
-            b / a if a else 0,
-        )
-        a, b = both("worst_s")
-        yield (
-            "new flow: first packet to hardware, worst",
-            a * 1000,
-            b * 1000,
-            "ms",
-            b / a if a else 0,
-        )
+        yield less("new flow: first packet to hardware, median", "median_s", "ms", 1000)
+        yield less("new flow: first packet to hardware, worst", "worst_s", "ms", 1000)
         yield "new flows: packets lost on the way", *both("lost"), "", 0
 
 
