@@ -241,7 +241,7 @@ impl FlowTable {
             n_mask_hit: u32::from(tried.is_some()),
             ..Lookup::default()
         };
-        for (place, mask) in masks.iter().enumerate() {
+        for (place, mask) in (0..masks.len()).zip(masks) {
             if tried == Some(place) {
                 continue;
             }
