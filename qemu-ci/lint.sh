@@ -5,7 +5,9 @@
 # shellcheck disable=SC2317 # the checks are called by name
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-CHECKS=(rustfmt clippy model sparse checkpatch shellcheck ruff gates panics)
+CHECKS=(rustfmt clippy model sparse checkpatch shellcheck ruff gates panics frames)
+# The kernel's CONFIG_FRAME_WARN for 64 bits, which is for C alone.
+MAX_FRAME=2048
 
 usage() {
 	cat <<TXT
@@ -22,6 +24,7 @@ Checks (default: all): ${CHECKS[*]}
   ruff        Python: lints and formatting
   gates       no unsafe code in src/, files below 800 lines, SPDX lines
   panics      no call of core::panicking from code of ours
+  frames      no function of the module needs more than $MAX_FRAME bytes of stack
 TXT
 }
 
@@ -155,6 +158,11 @@ check_panics() {
 		"$BUILD/src/openvswitch_main.o" "$BUILD/rust/kernel/kernel_ext.o"
 }
 
+check_frames() {
+	lint_build modules || { tail -n 20 "$LOG/lint-build.log"; return 1; }
+	in_tools python3 "$TOP/qemu-ci/lint/frames.py" "$BUILD/openvswitch.ko" "$MAX_FRAME"
+}
+
 passed=0 failed=0 skipped=0
 for name in "${want[@]}"; do
 	rc=0
@@ -165,7 +173,7 @@ for name in "${want[@]}"; do
 	2) word=skip skipped=$((skipped + 1)) ;;
 	*) word=FAIL failed=$((failed + 1)) ;;
 	esac
-	[ "$rc" = 0 ] && [ "$name" != panics ] || head -n "${LINT_LINES:-60}" "$LOG/lint-$name.log"
+	[[ $rc = 0 && $name != panics && $name != frames ]] || head -n "${LINT_LINES:-60}" "$LOG/lint-$name.log"
 	echo "$word: lint $name ($((SECONDS - start)) s)"
 done
 echo "$passed passed, $failed failed, $skipped skipped"
