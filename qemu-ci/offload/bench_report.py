@@ -62,14 +62,16 @@ def rows(runs: dict, key: str):
         yield rate(f"deletes/s{soft}", "delete_s")
         yield each("install, ovs-vswitchd's own code", "install_vswitchd_s")
         yield each("install, time in the kernel", "install_kernel_s")
-        if soft or how:
+        if how:
+            return
+        yield less(f"{n}: kernel memory per flow{soft}", "kernel_bytes", "B")
+        if soft:
             return
         # Through ovs-appctl, which lists all ports for each flow, on both sides.
         a, b = added(runs["ours"], ours), added(runs["c"], c)
         yield f"{n}: install, what offload adds", a, b, "us", b / a if a > 0 else 0
         yield rate("flows dumped/s, the kernel's part", "dump_kernel_s")
         yield rate("flows dumped/s, dpctl/dump-flows", "dump_ovs_s")
-        yield less(f"{n}: kernel memory per flow", "kernel_bytes", "B")
         yield less(f"{n}: ovs-vswitchd memory per flow", "vswitchd_bytes", "B")
         yield less(f"{n}: processor for flows at rest", "rest_cpu", "%", 100)
         yield less(f"{n}: a busy flow's used time, worst", "used_s", "s")
