@@ -126,8 +126,8 @@ def speed() -> None:
     for title, addr, args in (
         ("iperf3 TCP IPv4", "10.1.0.2", ("-t", "2")),
         ("iperf3 TCP IPv6", "fd01::2", ("-t", "2")),
-        ("iperf3 UDP IPv4", "10.1.0.2", ("-u", "-b", "0", "-l", "1400", "-t", "2")),
-        ("iperf3 UDP IPv6", "fd01::2", ("-u", "-b", "0", "-l", "1400", "-t", "2")),
+        ("iperf3 UDP IPv4", "10.1.0.2", ("-u", "-b", "20M", "-l", "1400", "-t", "2")),
+        ("iperf3 UDP IPv6", "fd01::2", ("-u", "-b", "20M", "-l", "1400", "-t", "2")),
     ):
         got = iperf("ns1", "ns2", addr, *args)
         row(title + ": data arrives", got["bytes"] > 0, "yes" if got["bytes"] else "no")
