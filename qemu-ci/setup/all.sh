@@ -6,6 +6,7 @@
 # interrupted begins again.
 . "$(dirname "$0")/../lib.sh"
 
+[ $# = 0 ] || die "all.sh takes no argument"
 need_root
 mkdir -p "$CACHE/log"
 trap end_children EXIT
