@@ -21,25 +21,37 @@
 ALL=one-burst32,one-burst1,masks32,masks256,install,delete,dump,dump-terse,memory,upcalls
 ROUNDS=5 CASES=$ALL MODULES=c,ours,floor OURS='' WORK=$(per_tree bench) OUT='' SCALE=1
 
+usage() {
+	sed -n '/^#   bench.sh/,/^[^#]/p' "$0" | sed -n 's/^# \{0,1\}//p'
+}
+
 while [ $# -gt 0 ]; do
 	case $1 in
-	--rounds) ROUNDS=$2; shift ;;
+	--rounds | --cases | --modules | --module | --out)
+		[ $# -ge 2 ] || die "bench.sh: $1 needs a value (see --help)"
+		;;&
+	--rounds)
+		[[ $2 =~ ^[1-9][0-9]{0,2}$ ]] || die "bench.sh: --rounds takes a number from 1 to 999"
+		ROUNDS=$2
+		shift
+		;;
 	--cases) CASES=$2; shift ;;
 	--modules) MODULES=$2; shift ;;
 	--module) OURS=$(realpath "$2"); shift ;;
 	--out) OUT=$2; shift ;;
 	--quick) SCALE=10 ROUNDS=2 ;;
-	*)
-		sed -n '/^#   bench.sh/,/^[^#]/p' "$0" | sed -n 's/^# \{0,1\}//p'
-		[ "$1" = --help ] && exit 0
-		exit 2
-		;;
+	-h | --help) usage; exit ;;
+	*) die "bench.sh: unknown option '$1' (see --help)" ;;
 	esac
 	shift
 done
 for c in ${CASES//,/ }; do
 	case ,$ALL, in *,"$c",*) ;; *) die "no case is called '$c'; the cases are ${ALL//,/ }" ;; esac
 done
+for m in ${MODULES//,/ }; do
+	case $m in c | ours | floor) ;; *) die "no module is called '$m'; the modules are c, ours and floor" ;; esac
+done
+[ -z "$OURS" ] || [ -f "$OURS" ] || die "bench.sh: there is no module $OURS"
 
 need_root
 "$TOP/qemu-ci/kernels/uml.sh" >/dev/null
@@ -73,9 +85,6 @@ for m in ${MODULES//,/ }; do
 			OURS=$WORK/module/openvswitch.ko
 		fi
 		args+=("ours=$OURS")
-		;;
-	*)
-		die "no module is called '$m'; the modules are c, ours and floor"
 		;;
 	esac
 	figures=$((figures + count * ROUNDS))

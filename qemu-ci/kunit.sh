@@ -19,19 +19,23 @@
 KERNEL=uml MODULES=() PROBE=0 TIMEOUT=300
 while [ $# -gt 0 ]; do
 	case $1 in
+	--kernel | --module | --timeout)
+		[ $# -ge 2 ] || die "kunit.sh: $1 needs a value (see --help)"
+		;;&
 	--kernel) KERNEL=$2; shift ;;
 	--module) MODULES+=("$(realpath "$2")"); shift ;;
 	--timeout) TIMEOUT=$2; shift ;;
 	--probe) PROBE=1 ;;
-	*)
-		sed -n '/^#   kunit.sh/,/^[^#]/s/^# \{0,1\}//p' "$0"
-		[ "$1" = --help ] && exit 0
-		exit 2
-		;;
+	-h | --help) sed -n '/^#   kunit.sh/,/^[^#]/s/^# \{0,1\}//p' "$0"; exit ;;
+	*) die "kunit.sh: unknown option '$1' (see --help)" ;;
 	esac
 	shift
 done
 
+case $KERNEL in uml | debug) ;; *) die "kunit.sh: --kernel is uml or debug" ;; esac
+for m in "${MODULES[@]}"; do
+	[ -f "$m" ] || die "kunit.sh: there is no module $m"
+done
 need_root
 "$TOP/qemu-ci/kernels/$KERNEL.sh" >/dev/null
 WORK=$(per_tree kunit)
