@@ -3,231 +3,24 @@
 //! Network devices, receive handlers, and flow rules and blocks against a
 //! driver that records what it is asked for.
 
-use core::{
-    cell::UnsafeCell,
-    ptr::NonNull,
-    sync::atomic::{
-        AtomicI32,
-        AtomicPtr,
-        AtomicU32,
-        AtomicUsize,
-        Ordering::Relaxed, //
-    },
-};
-
-use kernel::{
-    c_str, ffi,
-    prelude::*,
-    str::{
-        CStrExt,
-        CString, //
-    },
-};
-
-use crate::{
-    bindings,
-    net::{
-        namespace::Net,
-        netdevice::{
-            NetDevice,
-            NetDeviceRef, //
-        },
-        rtnetlink::RtnlGuard, //
-    },
-};
-
-/// What the driver was asked for last, and how it is to answer.
-struct Driver {
-    binds: AtomicU32,
-    unbinds: AtomicU32,
-    /// Rules that it has.
-    rules: AtomicI32,
-    /// The errno of the next rule; 0 for success.
-    fail: AtomicI32,
-    cookie: AtomicUsize,
-    prio: AtomicU32,
-    chain: AtomicU32,
-    protocol: AtomicU32,
-    n_actions: AtomicU32,
-    list: UnsafeCell<bindings::list_head>,
-    /// What the text of an error points to.
-    text: AtomicPtr<ffi::c_char>,
-}
-
-// SAFETY: The list is used under the rtnl lock.
-unsafe impl Sync for Driver {}
-
-static DRIVER: Driver = Driver {
-    binds: AtomicU32::new(0),
-    unbinds: AtomicU32::new(0),
-    rules: AtomicI32::new(0),
-    fail: AtomicI32::new(0),
-    cookie: AtomicUsize::new(0),
-    prio: AtomicU32::new(0),
-    chain: AtomicU32::new(0),
-    protocol: AtomicU32::new(0),
-    n_actions: AtomicU32::new(0),
-    list: UnsafeCell::new(bindings::list_head {
-        next: core::ptr::null_mut(),
-        prev: core::ptr::null_mut(),
-    }),
-    text: AtomicPtr::new(core::ptr::null_mut()),
-};
-
-unsafe extern "C" fn driver_cb(
-    ty: bindings::tc_setup_type,
-    data: *mut ffi::c_void,
-    _priv: *mut ffi::c_void,
-) -> ffi::c_int {
-    if ty != bindings::tc_setup_type_TC_SETUP_CLSFLOWER {
-        return EOPNOTSUPP.to_errno();
-    }
-    let cls = data.cast::<bindings::flow_cls_offload>();
-    // SAFETY: The caller passes a valid request.
-    unsafe {
-        match (*cls).command {
-            bindings::flow_cls_command_FLOW_CLS_REPLACE => {
-                let err = DRIVER.fail.swap(0, Relaxed);
-                if err != 0 {
-                    (*(*cls).common.extack)._msg = c_str!("no such luck").as_char_ptr();
-                    return -err;
-                }
-                DRIVER.rules.fetch_add(1, Relaxed);
-                DRIVER.cookie.store((*cls).cookie, Relaxed);
-                DRIVER.prio.store((*cls).common.prio, Relaxed);
-                DRIVER.chain.store((*cls).common.chain_index, Relaxed);
-                DRIVER
-                    .protocol
-                    .store(u32::from(u16::from_be((*cls).common.protocol)), Relaxed);
-                let rule = (*cls).rule;
-                DRIVER.n_actions.store((*rule).action.num_entries, Relaxed);
-            }
-            bindings::flow_cls_command_FLOW_CLS_DESTROY => {
-                DRIVER.rules.fetch_sub(1, Relaxed);
-            }
-            _ => {
-                (*cls).stats.pkts = 3;
-                (*cls).stats.bytes = 180;
-                (*cls).stats.lastused = 77;
-            }
-        }
-    }
-    0
-}
-
-unsafe extern "C" fn setup_tc(
-    dev: *mut bindings::net_device,
-    ty: bindings::tc_setup_type,
-    data: *mut ffi::c_void,
-) -> ffi::c_int {
-    if ty != bindings::tc_setup_type_TC_SETUP_BLOCK {
-        return EOPNOTSUPP.to_errno();
-    }
-    let offload = data.cast::<bindings::flow_block_offload>();
-    let list = DRIVER.list.get();
-    // SAFETY: The caller passes a valid request and holds the rtnl lock.
-    unsafe {
-        match (*offload).command {
-            bindings::flow_block_command_FLOW_BLOCK_BIND => DRIVER.binds.fetch_add(1, Relaxed),
-            _ => DRIVER.unbinds.fetch_add(1, Relaxed),
-        };
-        (*offload).unlocked_driver_cb = true;
-        bindings::flow_block_cb_setup_simple(
-            offload,
-            list,
-            Some(driver_cb),
-            dev.cast(),
-            dev.cast(),
-            true,
-        )
-    }
-}
-
-unsafe extern "C" fn start_xmit(
-    skb: *mut bindings::sk_buff,
-    _dev: *mut bindings::net_device,
-) -> bindings::netdev_tx_t {
-    // SAFETY: C gives the packet away.
-    drop(unsafe { crate::net::skbuff::SkBuff::from_raw(NonNull::new_unchecked(skb)) });
-    bindings::netdev_tx_NETDEV_TX_OK
-}
-
-struct Ops(bindings::net_device_ops);
-// SAFETY: It never changes.
-unsafe impl Sync for Ops {}
-
-static OPS: Ops = {
-    // SAFETY: All-zeroes is valid for the structure.
-    let mut ops: bindings::net_device_ops = unsafe { core::mem::zeroed() };
-    ops.ndo_start_xmit = Some(start_xmit);
-    ops.ndo_setup_tc = Some(setup_tc);
-    Ops(ops)
-};
-
-unsafe extern "C" fn setup(dev: *mut bindings::net_device) {
-    // SAFETY: The device is new.
-    unsafe {
-        bindings::ether_setup(dev);
-        (*dev).netdev_ops = &raw const OPS.0;
-        (*dev).features |= 1 << bindings::NETIF_F_HW_TC_BIT;
-        (*dev).hw_features |= 1 << bindings::NETIF_F_HW_TC_BIT;
-        (*dev).needs_free_netdev = true;
-        bindings::eth_hw_addr_random(dev);
-    }
-}
-
-/// A registered device of the driver.
-struct Device(Option<NetDeviceRef>);
-
-impl Device {
-    fn new(name: &str) -> Result<Self> {
-        let name = CString::try_from_fmt(fmt!("{name}"))?;
-        let guard = RtnlGuard::new();
-        let list = DRIVER.list.get();
-        // SAFETY: The rtnl lock is held; the name is short.
-        unsafe {
-            if (*list).next.is_null() {
-                (*list).next = list;
-                (*list).prev = list;
-            }
-            let dev = bindings::alloc_netdev_mqs(0, name.as_char_ptr(), 1, Some(setup), 1, 1);
-            if dev.is_null() {
-                return Err(ENOMEM);
-            }
-            let err = bindings::register_netdevice(dev);
-            if err != 0 {
-                bindings::free_netdev(dev);
-                return Err(Error::from_errno(err));
-            }
-            drop(guard);
-            Ok(Self(Some(NetDevice::from_raw(dev).hold(GFP_KERNEL))))
-        }
-    }
-
-    fn dev(&self) -> &NetDevice {
-        // PANIC: Only dropping takes it out.
-        match &self.0 {
-            Some(dev) => dev,
-            None => unreachable!(),
-        }
-    }
-}
-
-impl Drop for Device {
-    fn drop(&mut self) {
-        let _guard = RtnlGuard::new();
-        if let Some(dev) = self.0.take() {
-            // SAFETY: The device is registered and the rtnl lock is held. The
-            // reference goes before the lock does.
-            unsafe { bindings::unregister_netdevice_queue(dev.as_ptr(), core::ptr::null_mut()) };
-        }
-    }
-}
+use kernel::prelude::*;
 
 #[kunit_tests(rust_net_flow_offload)]
 mod tests {
     use super::*;
+
+    use kernel::{
+        c_str,
+        str::CString, //
+    };
+
     use crate::{
+        bindings,
+        kunit_flow_offload_driver::{
+            self as driver,
+            Device,
+            Request, //
+        },
         net::{
             flow_offload::{
                 csum,
@@ -239,6 +32,9 @@ mod tests {
                 HwDelta,
                 MangleBase, //
             },
+            namespace::Net,
+            netdevice::NetDevice,
+            rtnetlink::RtnlGuard,
             rx_handler::{
                 self,
                 RxHandler,
@@ -281,7 +77,7 @@ mod tests {
 
     #[test]
     fn device_fields() -> Result {
-        let device = Device::new("kt%d")?;
+        let device = Device::new()?;
         let dev = device.dev();
         assert!(dev.name().as_bytes().starts_with(b"kt"));
         assert_eq!(dev.mtu(), 1500);
@@ -314,7 +110,7 @@ mod tests {
 
     #[test]
     fn masters() -> Result {
-        let (lower, upper) = (Device::new("kt%d")?, Device::new("kt%d")?);
+        let (lower, upper) = (Device::new()?, Device::new()?);
         let guard = RtnlGuard::new();
         let rtnl = guard.proof();
         assert!(lower.dev().master_upper_dev(rtnl).is_none());
@@ -340,7 +136,7 @@ mod tests {
 
     #[test]
     fn receive_handlers() -> Result {
-        let device = Device::new("kt%d")?;
+        let device = Device::new()?;
         let dev = device.dev();
         let guard = RtnlGuard::new();
         let rtnl = guard.proof();
@@ -363,7 +159,7 @@ mod tests {
 
     #[test]
     fn rules_as_drivers_read_them() -> Result {
-        let device = Device::new("ktr0")?;
+        let device = Device::named("ktr0")?;
         let mut rule = FlowRule::new(1)?;
         assert!(same(&rule, "->"));
 
@@ -476,7 +272,8 @@ mod tests {
 
     #[test]
     fn a_block_through_its_life() -> Result {
-        let device = Device::new("kt%d")?;
+        driver::reset();
+        let device = Device::new()?;
         let Ok(block) = bind(device.dev()) else {
             return Err(EIO);
         };
@@ -488,46 +285,50 @@ mod tests {
         rule.push_drop()?;
         let mut said = DriverText::new();
         block.replace(0x1_0000_0001, 1, 5, &rule, &mut said)?;
-        assert_eq!(DRIVER.cookie.load(Relaxed), 0x1_0000_0001);
-        assert_eq!(DRIVER.prio.load(Relaxed), 1);
-        assert_eq!(DRIVER.chain.load(Relaxed), 5);
-        assert_eq!(DRIVER.protocol.load(Relaxed), 0x0806);
-        assert_eq!(DRIVER.n_actions.load(Relaxed), 1);
+        let asked = Request {
+            cookie: 0x1_0000_0001,
+            prio: 1,
+            chain: 5,
+            protocol: 0x0806,
+            n_actions: 1,
+        };
+        assert_eq!(driver::calls().last, asked);
         let again = block.replace(0x1_0000_0001, 1, 5, &rule, &mut said);
         assert_eq!(again, Err(EEXIST));
 
         // A refusal with its text leaves nothing behind.
-        DRIVER.fail.store(ENOSPC.to_errno().wrapping_neg(), Relaxed);
+        driver::fail(ENOSPC, 1);
         let refused = block.replace(2, 1, 0, &rule, &mut said);
         assert_eq!(refused, Err(ENOSPC));
         assert_eq!(said.as_str(), "no such luck");
         assert_eq!(block.destroy(2).err(), Some(ENOENT));
-        assert_eq!(DRIVER.rules.load(Relaxed), 1);
+        assert_eq!(driver::n_rules(), 1);
 
-        let delta = HwDelta {
-            packets: 3,
-            bytes: 180,
-            drops: 0,
-            lastused: 77,
+        let three = |delta: HwDelta| {
+            delta.packets == 3 && delta.bytes == 300 && delta.drops == 0 && delta.lastused != 0
         };
-        assert_eq!(block.stats(0x1_0000_0001), Ok(delta));
+        assert!(driver::receive_as(0x1_0000_0001, 3));
+        assert!(block.stats(0x1_0000_0001).is_ok_and(three));
         block.replace(3, 1, 0, &rule, &mut said)?;
-        assert_eq!(block.destroy(3), Ok(delta));
+        assert!(driver::receive_as(3, 3));
+        assert!(block.destroy(3).is_ok_and(three));
         block.replace(4, 1, 0, &rule, &mut said)?;
-        assert_eq!(DRIVER.rules.load(Relaxed), 2);
+        assert_eq!(driver::n_rules(), 2);
 
         let mut gone = 0;
+        assert!(driver::receive_as(0x1_0000_0001, 3) && driver::receive_as(4, 3));
         unbind(&block, |_, last| {
-            if last == delta {
+            if three(last) {
                 gone += 1;
             }
         });
         assert_eq!(gone, 2);
-        assert_eq!(DRIVER.rules.load(Relaxed), 0);
+        assert_eq!(driver::n_rules(), 0);
         assert!(!block.is_bound());
         assert_eq!(block.stats(4), Err(ENODEV));
         assert_eq!(block.replace(5, 1, 0, &rule, &mut said), Err(ENODEV));
-        assert_eq!(DRIVER.binds.load(Relaxed), DRIVER.unbinds.load(Relaxed) + 1);
+        // The second attempt to bind it was refused.
+        assert_eq!(driver::calls().bind, driver::calls().unbind + 1);
 
         // It can be bound again.
         let Ok(block) = bind(device.dev()) else {
@@ -541,7 +342,7 @@ mod tests {
     fn devices_without_offload() -> Result {
         let lo = NetDevice::get_by_name(Net::init(), c_str!("lo")).ok_or(ENODEV)?;
         assert!(matches!(bind(&lo), Err(BindError::NoDriver)));
-        let device = Device::new("kt%d")?;
+        let device = Device::new()?;
         // SAFETY: The device is valid; features change under the rtnl lock.
         unsafe {
             let _guard = RtnlGuard::new();

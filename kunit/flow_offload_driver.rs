@@ -5,12 +5,14 @@
 //! note of how it is called.
 //!
 //! Rules are told apart by the IPv4 source address that they match on. All
-//! devices share the room and the rules.
+//! devices share the room and the rules. While it is loaded for them, the driver
+//! also takes rules for devices that have no driver ([`Indirect`]).
 
 use core::{
     cell::UnsafeCell,
     ptr::NonNull,
     sync::atomic::{
+        AtomicBool,
         AtomicU32,
         Ordering::Relaxed, //
     },
@@ -58,6 +60,7 @@ struct Rule {
     src: u32,
     chain: u32,
     goto: u32,
+    enc_flags: u32,
     packets: u64,
     used: usize,
 }
@@ -70,9 +73,34 @@ struct Rules {
     fails: u32,
 }
 
+/// What the driver was asked to take last.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// `flow_cls_offload.cookie`.
+    pub cookie: usize,
+    /// `flow_cls_common_offload.prio`.
+    pub prio: u32,
+    /// `flow_cls_common_offload.chain_index`.
+    pub chain: u32,
+    /// `flow_cls_common_offload.protocol`, in host order.
+    pub protocol: u16,
+    /// How many actions the rule has.
+    pub n_actions: u32,
+}
+
 /// How the driver has been called.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Calls {
+    /// Blocks bound.
+    pub bind: u32,
+    /// Blocks unbound.
+    pub unbind: u32,
+    /// Rules to be destroyed that it does not have.
+    pub unknown: u32,
+    /// Packets of rules that were destroyed before they were asked for.
+    pub lost: u64,
+    /// The last rule to be taken.
+    pub last: Request,
     /// Rules to be taken, whether they were or not.
     pub replace: u32,
     /// Rules to be destroyed.
@@ -92,6 +120,7 @@ struct Driver {
     list: UnsafeCell<bindings::list_head>,
     delay_ms: AtomicU32,
     running: AtomicU32,
+    no_enc_flags: AtomicBool,
 }
 
 // SAFETY: The list is used under the rtnl lock, the other cells under the lock.
@@ -106,6 +135,17 @@ static DRIVER: Driver = Driver {
         fails: 0,
     }),
     calls: UnsafeCell::new(Calls {
+        bind: 0,
+        unbind: 0,
+        unknown: 0,
+        lost: 0,
+        last: Request {
+            cookie: 0,
+            prio: 0,
+            chain: 0,
+            protocol: 0,
+            n_actions: 0,
+        },
         replace: 0,
         destroy: 0,
         stats: 0,
@@ -118,6 +158,7 @@ static DRIVER: Driver = Driver {
     }),
     delay_ms: AtomicU32::new(0),
     running: AtomicU32::new(0),
+    no_enc_flags: AtomicBool::new(false),
 };
 
 struct Locked(#[expect(dead_code)] StaticMutexGuard);
@@ -158,6 +199,12 @@ pub fn reset() {
     rules.fails = 0;
     *locked.calls() = Calls::default();
     DRIVER.delay_ms.store(0, Relaxed);
+    DRIVER.no_enc_flags.store(false, Relaxed);
+}
+
+/// The driver takes no rule that matches on flags of a tunnel.
+pub fn refuse_enc_flags() {
+    DRIVER.no_enc_flags.store(true, Relaxed);
 }
 
 /// The driver has room for so many rules; those that are above stay.
@@ -194,6 +241,15 @@ pub fn n_rules_of(src: u32) -> usize {
     rules.filter(|rule| rule.src == src).count()
 }
 
+/// The flags of a tunnel that the rule for packets from `src` matches on.
+pub fn enc_flags_of(src: u32) -> Option<u32> {
+    let mut locked = Locked::new();
+    match locked.rules().find(|rule| rule.src == src) {
+        Some(Some(rule)) => Some(rule.enc_flags),
+        _ => None,
+    }
+}
+
 /// The chain that the rule for packets from `src` is in, and the one that it
 /// goes to; 0 for none.
 pub fn chains_of(src: u32) -> Option<(u32, u32)> {
@@ -223,8 +279,17 @@ pub fn from_chain(frame: &[u8], chain: u32) -> Result<SkBuff> {
 /// Packets from `src` come in. Gives whether there is a rule that takes them;
 /// otherwise they are software's.
 pub fn receive(src: u32, packets: u64) -> bool {
+    receive_if(packets, |rule| rule.src == src)
+}
+
+/// Packets of the rule with this cookie come in. Gives whether there is one.
+pub fn receive_as(cookie: usize, packets: u64) -> bool {
+    receive_if(packets, |rule| rule.cookie == cookie)
+}
+
+fn receive_if(packets: u64, f: impl Fn(&Rule) -> bool) -> bool {
     let mut locked = Locked::new();
-    match locked.rules().find(|rule| rule.src == src) {
+    match locked.rules().find(f) {
         Some(Some(rule)) => {
             rule.packets += packets;
             rule.used = time::jiffies();
@@ -239,11 +304,14 @@ pub fn receive(src: u32, packets: u64) -> bool {
 /// `cls` must be a valid request.
 unsafe fn replace(cls: *mut bindings::flow_cls_offload) -> i32 {
     let mut out = bindings::flow_match_ipv4_addrs::default();
-    // SAFETY: By the function's safety requirement; `out` is written only. A
-    // rule has at least one action, and so many as it says.
-    let (cookie, src, chain, goto) = unsafe {
+    let mut enc = bindings::flow_match_control::default();
+    // SAFETY: By the function's safety requirement; `out` and `enc` are written
+    // only. A rule has at least one action, and so many as it says, and a place
+    // for every key.
+    let (request, src, goto, enc_flags) = unsafe {
         let rule = (*cls).rule;
         bindings::flow_rule_match_ipv4_addrs(rule, &raw mut out);
+        bindings::flow_rule_match_enc_control(rule, &raw mut enc);
         let last = (&raw const (*rule).action.entries)
             .cast::<bindings::flow_action_entry>()
             .add((*rule).action.num_entries as usize - 1);
@@ -253,19 +321,29 @@ unsafe fn replace(cls: *mut bindings::flow_cls_offload) -> i32 {
             }
             _ => 0,
         };
-        (
-            (*cls).cookie,
-            u32::from_be((*out.key).src),
-            (*cls).common.chain_index,
-            goto,
-        )
+        let common = &(*cls).common;
+        let request = Request {
+            cookie: (*cls).cookie,
+            prio: common.prio,
+            chain: common.chain_index,
+            protocol: u16::from_be(common.protocol),
+            n_actions: (*rule).action.num_entries,
+        };
+        let src = u32::from_be((*out.key).src);
+        (request, src, goto, (*enc.mask).flags)
     };
     let mut locked = Locked::new();
     locked.calls().replace += 1;
     let rules = locked.rules();
     if rules.fails != 0 {
         rules.fails -= 1;
-        return rules.fail;
+        let fail = rules.fail;
+        // SAFETY: By the function's safety requirement.
+        unsafe { (*(*cls).common.extack)._msg = c_str!("no such luck").as_char_ptr() };
+        return fail;
+    }
+    if enc_flags != 0 && DRIVER.no_enc_flags.load(Relaxed) {
+        return EOPNOTSUPP.to_errno();
     }
     if rules.n() >= rules.capacity {
         return ENOSPC.to_errno();
@@ -274,10 +352,11 @@ unsafe fn replace(cls: *mut bindings::flow_cls_offload) -> i32 {
         return ENOSPC.to_errno();
     };
     *place = Some(Rule {
-        cookie,
+        cookie: request.cookie,
         src,
-        chain,
+        chain: request.chain,
         goto,
+        enc_flags,
         packets: 0,
         used: 0,
     });
@@ -285,6 +364,7 @@ unsafe fn replace(cls: *mut bindings::flow_cls_offload) -> i32 {
     let alike = same.count() as u32;
     let calls = locked.calls();
     calls.alike = calls.alike.max(alike);
+    calls.last = request;
     0
 }
 
@@ -324,10 +404,14 @@ unsafe extern "C" fn driver_cb(
             locked.calls().destroy += 1;
             match locked.rules().find(|rule| rule.cookie == cookie) {
                 Some(place) => {
-                    *place = None;
+                    let lost = place.take().map_or(0, |rule| rule.packets);
+                    locked.calls().lost += lost;
                     0
                 }
-                None => ENOENT.to_errno(),
+                None => {
+                    locked.calls().unknown += 1;
+                    ENOENT.to_errno()
+                }
             }
         }),
         _ => {
@@ -350,6 +434,15 @@ unsafe extern "C" fn driver_cb(
     }
 }
 
+/// Takes note of a block that is bound or unbound.
+fn count_block(command: bindings::flow_block_command) {
+    let mut locked = Locked::new();
+    match command {
+        bindings::flow_block_command_FLOW_BLOCK_BIND => locked.calls().bind += 1,
+        _ => locked.calls().unbind += 1,
+    }
+}
+
 unsafe extern "C" fn setup_tc(
     dev: *mut bindings::net_device,
     ty: bindings::tc_setup_type,
@@ -361,6 +454,7 @@ unsafe extern "C" fn setup_tc(
     let offload = data.cast::<bindings::flow_block_offload>();
     // SAFETY: The caller passes a valid request and holds the rtnl lock.
     unsafe {
+        count_block((*offload).command);
         (*offload).unlocked_driver_cb = true;
         bindings::flow_block_cb_setup_simple(
             offload,
@@ -420,21 +514,64 @@ unsafe extern "C" fn setup(dev: *mut bindings::net_device) {
     }
 }
 
-/// A registered device of the driver, a port of the driver's one switch.
+unsafe extern "C" fn setup_tunnel(dev: *mut bindings::net_device) {
+    // SAFETY: The device is new.
+    unsafe {
+        bindings::ether_setup(dev);
+        (*dev).netdev_ops = &raw const TUNNEL_OPS.0;
+        (*dev).rtnl_link_ops = &raw const LINK_OPS.0;
+        (*dev).needs_free_netdev = true;
+        bindings::eth_hw_addr_random(dev);
+    }
+}
+
+static TUNNEL_OPS: Ops = {
+    // SAFETY: All-zeroes is valid for the structure.
+    let mut ops: bindings::net_device_ops = unsafe { core::mem::zeroed() };
+    ops.ndo_start_xmit = Some(start_xmit);
+    Ops(ops)
+};
+
+struct LinkOps(bindings::rtnl_link_ops);
+// SAFETY: It never changes.
+unsafe impl Sync for LinkOps {}
+
+static LINK_OPS: LinkOps = {
+    // SAFETY: All-zeroes is valid for the structure.
+    let mut ops: bindings::rtnl_link_ops = unsafe { core::mem::zeroed() };
+    ops.kind = c"gretap".as_ptr().cast();
+    LinkOps(ops)
+};
+
+/// A registered device of the driver, a port of the driver's one switch; or a
+/// tunnel's, which has no driver.
 pub struct Device(Option<NetDeviceRef>);
 
 impl Device {
     /// A new device.
     pub fn new() -> Result<Self> {
-        let name = CString::try_from_fmt(fmt!("ktd%d"))?;
+        Self::register("ktd%d", setup)
+    }
+
+    /// A new device of this name.
+    pub fn named(name: &str) -> Result<Self> {
+        Self::register(name, setup)
+    }
+
+    /// A new device that is a tunnel's.
+    pub fn tunnel() -> Result<Self> {
+        Self::register("ktt%d", setup_tunnel)
+    }
+
+    fn register(
+        name: &str,
+        setup: unsafe extern "C" fn(*mut bindings::net_device),
+    ) -> Result<Self> {
+        let name = CString::try_from_fmt(fmt!("{name}"))?;
         let guard = RtnlGuard::new();
-        let list = DRIVER.list.get();
+        init_list(DRIVER.list.get());
         // SAFETY: The rtnl lock is held; the name is short.
         unsafe {
-            if (*list).next.is_null() {
-                (*list).next = list;
-                (*list).prev = list;
-            }
             let dev = bindings::alloc_netdev_mqs(0, name.as_char_ptr(), 1, Some(setup), 1, 1);
             if dev.is_null() {
                 return Err(ENOMEM);
@@ -449,9 +586,34 @@ impl Device {
         }
     }
 
+    /// The device.
+    pub fn dev(&self) -> &NetDevice {
+        // PANIC: Only dropping takes it out.
+        match &self.0 {
+            Some(dev) => dev,
+            None => unreachable!(),
+        }
+    }
+
     /// The device's name.
     pub fn name(&self) -> Option<DeviceName> {
         Some(self.0.as_ref()?.name())
+    }
+
+    /// Switches its offload on or off, as `ethtool -K DEV hw-tc-offload`.
+    pub fn set_hw_tc(&self, on: bool) {
+        let _guard = RtnlGuard::new();
+        let dev = self.dev().as_ptr();
+        let bit = 1 << bindings::NETIF_F_HW_TC_BIT;
+        // SAFETY: The device is valid; features change under the rtnl lock.
+        unsafe {
+            if on {
+                (*dev).wanted_features |= bit;
+            } else {
+                (*dev).wanted_features &= !bit;
+            }
+            bindings::netdev_update_features(dev);
+        }
     }
 }
 
@@ -463,5 +625,147 @@ impl Drop for Device {
             // reference goes before the lock does.
             unsafe { bindings::unregister_netdevice_queue(dev.as_ptr(), core::ptr::null_mut()) };
         }
+    }
+}
+
+/// Makes a list empty, if it has never been used.
+fn init_list(list: *mut bindings::list_head) {
+    // SAFETY: The lists are static, and used under the rtnl lock only.
+    unsafe {
+        if (*list).next.is_null() {
+            (*list).next = list;
+            (*list).prev = list;
+        }
+    }
+}
+
+/// Whether the driver takes rules for devices that have none.
+static WILLING: AtomicBool = AtomicBool::new(true);
+
+struct List(UnsafeCell<bindings::list_head>);
+// SAFETY: The list is used under the lock of indirect blocks.
+unsafe impl Sync for List {}
+
+/// The callbacks for devices that have no driver.
+static INDIRECT: List = List(UnsafeCell::new(bindings::list_head {
+    next: core::ptr::null_mut(),
+    prev: core::ptr::null_mut(),
+}));
+
+/// What the driver knows itself by.
+fn ident() -> *mut ffi::c_void {
+    INDIRECT.0.get().cast()
+}
+
+/// # Safety
+///
+/// Both must be valid; `entry` is in no list.
+unsafe fn list_add(entry: *mut bindings::list_head, head: *mut bindings::list_head) {
+    // SAFETY: By the safety requirements.
+    unsafe {
+        let next = (*head).next;
+        (*entry).next = next;
+        (*entry).prev = head;
+        (*next).prev = entry;
+        (*head).next = entry;
+    }
+}
+
+/// # Safety
+///
+/// `entry` must be in a valid list.
+unsafe fn list_del(entry: *mut bindings::list_head) {
+    // SAFETY: By the safety requirements.
+    unsafe {
+        let (next, prev) = ((*entry).next, (*entry).prev);
+        (*prev).next = next;
+        (*next).prev = prev;
+    }
+}
+
+unsafe extern "C" fn release(_priv: *mut ffi::c_void) {}
+
+unsafe extern "C" fn bind_cb(
+    dev: *mut bindings::net_device,
+    sch: *mut bindings::Qdisc,
+    cb_priv: *mut ffi::c_void,
+    _ty: bindings::tc_setup_type,
+    type_data: *mut ffi::c_void,
+    data: *mut ffi::c_void,
+    cleanup: Option<unsafe extern "C" fn(*mut bindings::flow_block_cb)>,
+) -> ffi::c_int {
+    let bo = type_data.cast::<bindings::flow_block_offload>();
+    if !WILLING.load(Relaxed) {
+        return EOPNOTSUPP.to_errno();
+    }
+    // SAFETY: The caller passes a valid request and holds the lock of indirect
+    // blocks; every entry of a block's list is the `list` of a callback.
+    unsafe {
+        if (*bo).command == bindings::flow_block_command_FLOW_BLOCK_BIND {
+            (*bo).unlocked_driver_cb = true;
+            let cb = bindings::flow_indr_block_cb_alloc(
+                Some(driver_cb),
+                ident(),
+                ident(),
+                Some(release),
+                bo,
+                dev,
+                sch,
+                data,
+                cb_priv,
+                cleanup,
+            );
+            if (-4095..=0).contains(&(cb as isize)) {
+                return ENOMEM.to_errno();
+            }
+            list_add(&raw mut (*cb).list, &raw mut (*bo).cb_list);
+            list_add(&raw mut (*cb).driver_list, INDIRECT.0.get());
+            return 0;
+        }
+        let head = &raw mut (*(*bo).block).cb_list;
+        let entry = (*head).next;
+        if entry == head {
+            return ENOENT.to_errno();
+        }
+        let cb = kernel::container_of!(entry, bindings::flow_block_cb, list);
+        list_del(&raw mut (*cb).indr.list);
+        list_del(&raw mut (*cb).list);
+        list_add(&raw mut (*cb).list, &raw mut (*bo).cb_list);
+        list_del(&raw mut (*cb).driver_list);
+    }
+    0
+}
+
+/// While this lives, the driver takes rules for devices that have no driver.
+pub struct Indirect(());
+
+impl Indirect {
+    /// The driver offers itself.
+    pub fn load() -> Result<Self> {
+        init_list(INDIRECT.0.get());
+        WILLING.store(true, Relaxed);
+        // SAFETY: It is not registered; the functions are static.
+        let err = unsafe { bindings::flow_indr_dev_register(Some(bind_cb), ident()) };
+        kernel::error::to_result(err)?;
+        Ok(Self(()))
+    }
+
+    /// Has the driver refuse devices from now on.
+    pub fn set_unwilling(&self) {
+        WILLING.store(false, Relaxed);
+    }
+
+    /// Whether the driver has no callback in any block.
+    pub fn is_idle() -> bool {
+        let list = INDIRECT.0.get();
+        // SAFETY: Nobody changes the list now.
+        unsafe { (*list).next == list }
+    }
+}
+
+impl Drop for Indirect {
+    fn drop(&mut self) {
+        // SAFETY: It was registered.
+        unsafe { bindings::flow_indr_dev_unregister(Some(bind_cb), ident(), Some(release)) };
     }
 }
