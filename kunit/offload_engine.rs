@@ -9,251 +9,34 @@ use kernel::prelude::*;
 mod tests {
     use super::*;
 
-    use kernel::{
-        error::code::EIO,
-        time::{
-            delay::fsleep,
-            Delta, //
-        },
-    };
+    use kernel::error::code::EIO;
 
     use kernel_ext::{
-        kunit_flow_offload_driver::{
-            self as driver,
-            Device, //
+        kunit_flow_offload_driver as driver,
+        net::netlink::{
+            AttrBuf,
+            AttrWriter, //
         },
-        net::{
-            namespace::Net,
-            netlink::{
-                AttrBuf,
-                AttrWriter,
-                Nlattr, //
-            },
-        },
-        sync::{
-            bh::BhGuard,
-            rcu::RcuArc,
-            rcu_cell::RcuBox, //
-        },
-        time::boot_msecs,
-        uapi, //
+        sync::bh::BhGuard,
+        time::boot_msecs, //
     };
 
     use crate::{
-        datapath::{
-            dp_destroy,
-            state::ovs_lock,
-            Datapath,
-            OVSP_LOCAL, //
-        },
-        flow::{
-            SwFlow,
-            SwFlowId, //
-        },
-        flow_netlink::{
-            ovs_nla_copy_actions,
-            ovs_nla_get_match,
-            uapi::*, //
-        },
+        datapath::state::ovs_lock,
+        flow_netlink::uapi::*,
         kunit_offload_flow::{
-            attr,
-            eth,
-            mask_ipv4,
             output,
             MACS, //
         },
+        kunit_offload_lab::*,
         offload::{
             self,
-            engine::ENGINE,
             reason::Reason,
             state::State,
             total_stats, //
         },
-        vport::{
-            ovs_vport_add,
-            ovs_vport_receive,
-            VportParms, //
-        },
+        vport::ovs_vport_receive, //
     };
-
-    /// Bytes of a packet.
-    const LEN: u64 = 100;
-
-    fn first(buf: &AttrBuf) -> Result<Nlattr<'_>> {
-        buf.first().ok_or(EINVAL)
-    }
-
-    fn sleep(ms: u32) {
-        fsleep(Delta::from_millis(ms.into()));
-    }
-
-    /// Waits until something is so, for `ms` milliseconds at most.
-    fn until(ms: u32, mut f: impl FnMut() -> bool) -> bool {
-        let end = boot_msecs() + u64::from(ms);
-        while !f() {
-            if boot_msecs() > end {
-                return false;
-            }
-            sleep(20);
-        }
-        true
-    }
-
-    /// A datapath with two ports that have hardware behind them.
-    struct Lab {
-        dp: RcuArc<Datapath>,
-        devices: [Option<Device>; 2],
-    }
-
-    impl Lab {
-        fn new() -> Result<Self> {
-            driver::reset();
-            Self::named(kernel::c_str!("ktd-br"))
-        }
-
-        /// Another datapath.
-        fn new_beside(_lab: &Self) -> Result<Self> {
-            Self::named(kernel::c_str!("ktd-br2"))
-        }
-
-        fn named(name: &kernel::str::CStr) -> Result<Self> {
-            let lab = Lab {
-                dp: RcuArc::init(Datapath::init(Net::init().handle()), GFP_KERNEL)?,
-                devices: [Some(Device::new()?), Some(Device::new()?)],
-            };
-            lab.add_port(
-                name,
-                uapi::ovs_vport_type_OVS_VPORT_TYPE_INTERNAL,
-                OVSP_LOCAL as u16,
-            )?;
-            for (no, device) in (1..).zip(lab.devices.iter().flatten()) {
-                let name = device.name().ok_or(ENODEV)?;
-                lab.add_port(
-                    name.as_cstr(),
-                    uapi::ovs_vport_type_OVS_VPORT_TYPE_NETDEV,
-                    no,
-                )?;
-            }
-            Ok(lab)
-        }
-
-        fn add_port(&self, name: &kernel::str::CStr, vport_type: u32, port_no: u16) -> Result {
-            let mut ids = AttrBuf::new();
-            ids.put_u32(1, 0)?;
-            let lock = ovs_lock();
-            let vport = ovs_vport_add(
-                &lock,
-                &VportParms {
-                    name,
-                    vport_type,
-                    dp: &self.dp,
-                    port_no,
-                    upcall_portids: first(&ids)?,
-                    desired_ifindex: 0,
-                },
-            )?;
-            self.dp.ports.add(&lock, port_no, vport)?;
-            offload::port_added(&lock, &self.dp);
-            Ok(())
-        }
-
-        /// A flow for packets from `src`, from port 1 to port 2.
-        fn add(&self, src: u32) -> Result<RcuArc<SwFlow>> {
-            self.add_in(src, 0, |w| output(w, 2))
-        }
-
-        /// A flow for packets from `src` and from port 1 with a recirculation
-        /// id.
-        fn add_in(
-            &self,
-            src: u32,
-            recirc_id: u32,
-            actions: impl FnOnce(&mut AttrBuf) -> Result,
-        ) -> Result<RcuArc<SwFlow>> {
-            let key = attr(|w| {
-                w.put_u32(OVS_KEY_ATTR_RECIRC_ID, recirc_id)?;
-                w.put_u32(OVS_KEY_ATTR_IN_PORT, 1)?;
-                w.put(OVS_KEY_ATTR_ETHERNET, &MACS)?;
-                eth(w, ETH_P_IP)?;
-                let mut ip = [0; 12];
-                ip[..4].copy_from_slice(&src.to_be_bytes());
-                w.put(OVS_KEY_ATTR_IPV4, &ip)
-            })?;
-            let mask = attr(|w| mask_ipv4(w, &[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0]))?;
-            let actions = attr(actions)?;
-            let m = ovs_nla_get_match(first(&key)?, Some(first(&mask)?), true)?;
-            let acts = ovs_nla_copy_actions(first(&actions)?, &m.key, true)?;
-            let id = u64::from(src) << 32 | u64::from(recirc_id);
-            let id = SwFlowId::ufid(&id.to_ne_bytes()).ok_or(EINVAL)?;
-
-            let lock = ovs_lock();
-            let acts = RcuBox::new(acts, GFP_KERNEL)?;
-            let flow = self.dp.table.insert(&lock, &m.key, &m.mask, id, acts)?;
-            offload::flow_inserted(&lock, &self.dp, &flow);
-            Ok(flow)
-        }
-
-        fn delete(&self, flow: &SwFlow) {
-            let lock = ovs_lock();
-            let taken = self.dp.table.take_id(&lock, flow.id());
-            offload::flow_removed(&lock, flow);
-            drop(taken);
-        }
-
-        fn change(&self, flow: &RcuArc<SwFlow>) {
-            let lock = ovs_lock();
-            offload::flow_changed(&lock, &self.dp, flow);
-        }
-    }
-
-    impl Drop for Lab {
-        fn drop(&mut self) {
-            let lock = ovs_lock();
-            dp_destroy(&lock, &self.dp);
-            drop(lock);
-            // So that nothing that was learned of the driver stays.
-            until(5000, || {
-                ENGINE
-                    .load()
-                    .is_none_or(|engine| engine.n_rules() + engine.n_waiting() == 0)
-            });
-            for device in &mut self.devices {
-                drop(device.take());
-            }
-            driver::reset();
-        }
-    }
-
-    /// Packets of a flow come in, in hardware or in software.
-    fn receive(flow: &SwFlow, src: u32, packets: u64) {
-        if !driver::receive(src, packets) {
-            let guard = BhGuard::new();
-            for _ in 0..packets {
-                flow.stats().update(guard.proof(), LEN, 0);
-            }
-        }
-    }
-
-    fn state(flow: &SwFlow) -> State {
-        flow.offload.status().state
-    }
-
-    fn reason(flow: &SwFlow) -> Option<Reason> {
-        Reason::from_code(flow.offload.status().reason)
-    }
-
-    fn in_hw(flow: &SwFlow) -> bool {
-        state(flow) == State::InHw
-    }
-
-    /// The flow's counters come to say so many packets.
-    fn counts(flow: &SwFlow, packets: u64) -> bool {
-        let right = until(3000, || total_stats(flow).packets == packets);
-        if !right {
-            pr_err!("{} packets, not {}\n", total_stats(flow).packets, packets);
-        }
-        right && total_stats(flow).bytes == packets * LEN
-    }
 
     #[test]
     fn a_flow_through_its_life() -> Result {

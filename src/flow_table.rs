@@ -285,6 +285,18 @@ impl FlowTable {
         })
     }
 
+    /// The flow with this mask and this key, which is masked.
+    pub(crate) fn lookup_masked(
+        &self,
+        mask: &RcuArc<FlowMask>,
+        key: &MatchKey,
+    ) -> Option<RcuArc<SwFlow>> {
+        let key = key.as_ref();
+        self.flows.find_arc(mask.hash(&self.seeds, key), |flow| {
+            RcuArc::ptr_eq(flow.mask(), mask) && mask.matches(key, flow)
+        })
+    }
+
     /// The flow that userspace names by this identifier.
     ///
     /// C: `ovs_flow_tbl_lookup_ufid()` and `ovs_flow_tbl_lookup_exact()`.

@@ -31,6 +31,7 @@ pub(crate) mod state;
 mod table;
 mod trace;
 pub(crate) mod tunnel;
+mod twin;
 
 use core::sync::atomic::{
     AtomicBool,
@@ -122,9 +123,11 @@ pub(crate) fn flow_changed(_lock: &OvsGuard, dp: &RcuArc<Datapath>, flow: &RcuAr
 }
 
 /// A flow has been taken out of the table.
-pub(crate) fn flow_removed(_lock: &OvsGuard, flow: &SwFlow) {
+pub(crate) fn flow_removed(_lock: &OvsGuard, dp: &RcuArc<Datapath>, flow: &RcuArc<SwFlow>) {
     flow.offload.set_dead();
-    if let (Some(cookie), Some(engine)) = (flow.offload.cookie(), ENGINE.load()) {
+    if twin::concerns(flow.offload.status()) {
+        sync_flow(dp, flow);
+    } else if let (Some(cookie), Some(engine)) = (flow.offload.cookie(), ENGINE.load()) {
         engine.queue(lane::of_cookie(cookie), Job::Remove(cookie));
     }
 }

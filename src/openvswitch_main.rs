@@ -75,11 +75,17 @@ mod kunit_offload_engine;
 #[path = "../kunit/offload_flow.rs"]
 mod kunit_offload_flow;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../kunit/offload_lab.rs"]
+mod kunit_offload_lab;
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[path = "../kunit/offload_rule.rs"]
 mod kunit_offload_rule;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[path = "../kunit/offload_tunnel.rs"]
 mod kunit_offload_tunnel;
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../kunit/offload_twin.rs"]
+mod kunit_offload_twin;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[path = "../kunit/tunnel.rs"]
 mod kunit_tunnel;
@@ -132,7 +138,9 @@ impl kernel::Module for OvsModule {
         let level = EXEC_LEVEL.alloc()?;
         let link = ovs_internal_dev_rtnl_link_register()?;
         let barrier = BarrierOnDrop;
-        offload::policy::GLOBAL.set_never(!module_parameters::offload.value());
+        if !module_parameters::offload.value() {
+            offload::policy::GLOBAL.set(offload::policy::Setting::Never);
+        }
         let engine = EngineGuard::new()?;
         let net = ovs_net::register()?;
         let notify = DpNotify::register()?;

@@ -13,6 +13,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "mlx5"))
 import races  # noqa: E402
+import tunnels  # noqa: E402
 from model import (  # noqa: E402
     Model,
     cpu_rx,
@@ -590,6 +591,7 @@ def vswitchd(lab):
             run(f"ovs-dpctl add-if dp0 {dev}")
 
 
+tunnels.add_cases(suite, fresh, tool, TOOL)
 races.add_cases(suite, fresh, tool, TOOL)
 
 

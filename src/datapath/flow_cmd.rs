@@ -87,7 +87,10 @@ use crate::{
         ovs_nla_get_ufid_flags,
         SwFlowMatch, //
     },
-    offload, //
+    offload::{
+        self,
+        policy::Setting, //
+    },
 };
 
 const KEY: u32 = uapi::ovs_flow_attr_OVS_FLOW_ATTR_KEY;
@@ -303,7 +306,9 @@ impl NewFlow {
         let NewFlow { m, acts } = self;
         let flow = dp.table.insert(lock, &m.key, &m.mask, id, acts)?;
         // What is there for a probe only is not worth a rule.
-        flow.offload.set_never(!req.log);
+        if !req.log {
+            flow.offload.set_policy(Setting::Never);
+        }
         offload::flow_inserted(lock, dp, &flow);
 
         Ok(req.fill_notification(&flow, reply, CMD_NEW))
@@ -537,7 +542,7 @@ impl Doit for FlowDel {
             }
         }
         .ok_or(ENOENT)?;
-        offload::flow_removed(&lock, &flow);
+        offload::flow_removed(&lock, &dp, &flow);
 
         let mut reply = None;
         if req.must_notify() {

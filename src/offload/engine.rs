@@ -17,6 +17,7 @@ use core::{
 };
 
 use kernel::{
+    error::code::EOPNOTSUPP,
     new_mutex,
     prelude::*,
     sync::{
@@ -77,7 +78,9 @@ use super::{
     },
     table::Place,
     total_stats,
-    trace, //
+    trace,
+    tunnel::IGNORABLE_FLAGS,
+    twin, //
 };
 use crate::{
     datapath::{
@@ -302,14 +305,15 @@ impl Engine {
     fn sync(&self, dp: &RcuArc<Datapath>, flow: &RcuArc<SwFlow>, its_turn: bool) {
         if flow.offload.is_dead(dp) {
             self.remove_of(flow);
+            twin::sync(dp, flow);
             return;
         }
 
         let was = flow.offload.cookie().is_some_and(|old| !lane::waits(old));
         let mut text = DriverText::new();
         match self.install(dp, flow, its_turn, &mut text) {
-            Ok(()) => {
-                if flow.offload.set_status(Status::of(State::InHw), "") {
+            Ok(status) => {
+                if flow.offload.set_status(status, "") {
                     moved(dp, flow);
                 }
             }
@@ -334,6 +338,7 @@ impl Engine {
         if flow.offload.is_dead(dp) {
             self.remove_of(flow);
         }
+        twin::sync(dp, flow);
     }
 
     /// Has a flow wait for something, or for nothing, in place of what it had or
@@ -377,7 +382,8 @@ impl Engine {
     }
 
     /// Installs a rule for a flow and then destroys the one it had, so that
-    /// there always is one, but for hardware that has no room for both.
+    /// there always is one, but for hardware that has no room for both. Gives
+    /// how the flow stands then.
     #[inline(never)]
     fn install(
         &self,
@@ -385,7 +391,7 @@ impl Engine {
         flow: &RcuArc<SwFlow>,
         its_turn: bool,
         text: &mut DriverText,
-    ) -> Result<(), Stay> {
+    ) -> Result<Status, Stay> {
         if !policy::allows(dp, flow) {
             return Err(State::Policy.into());
         }
@@ -432,12 +438,48 @@ impl Engine {
         .map_err(|_| Status::because(State::Refused, Reason::NoMemory))?;
         // A flow that has a rule has room.
         let its_turn = its_turn || old.is_some();
-        match self.hand_over(&entry, &rule, its_turn, text) {
+        let in_hw = Status::of(State::InHw);
+        if !policy::is_always(dp, flow, &rule.in_port)
+            || rule.rule.enc_flags() & IGNORABLE_FLAGS == 0
+        {
+            self.put_rule(&entry, &rule, its_turn, text)?;
+            return Ok(in_hw);
+        }
+
+        let known = &entry.hw.without_flags;
+        if !known.load(Ordering::Relaxed) {
+            match self.put_rule(&entry, &rule, its_turn, text) {
+                Err(Stay { status, .. }) if status.is_error(EOPNOTSUPP) => (),
+                done => return done.map(|()| in_hw),
+            }
+        }
+        if twin::differ(dp, flow) {
+            return Err(Status::because(State::Refused, Reason::TunnelFlagsDiffer).into());
+        }
+        rule.rule.ignore_enc_flags(IGNORABLE_FLAGS);
+        self.put_rule(&entry, &rule, its_turn, text)?;
+        known.store(true, Ordering::Relaxed);
+        Ok(Status::because(State::InHw, Reason::WithoutTunnelFlags))
+    }
+
+    /// As [`Self::hand_over`], where there is room or a rule of the flow that
+    /// can make some.
+    fn put_rule(
+        &self,
+        entry: &Arc<Rule>,
+        rule: &Translated,
+        its_turn: bool,
+        text: &mut DriverText,
+    ) -> Result<(), Stay> {
+        let flow = &entry.flow;
+        let has_rule = flow.offload.cookie().is_some_and(|old| !lane::waits(old));
+
+        match self.hand_over(entry, rule, its_turn, text) {
             // There is none for a second rule: the old one goes first. Packets
             // in between find the software flow.
-            Err(stay) if stay.status.state == State::NoSpace && old.is_some() => {
+            Err(stay) if stay.status.state == State::NoSpace && has_rule => {
                 self.remove_of(flow);
-                self.hand_over(&entry, &rule, true, text)
+                self.hand_over(entry, rule, true, text)
             }
             done => done,
         }

@@ -4,6 +4,7 @@
 //! them, and whether the driver is to be left alone.
 
 use core::sync::atomic::{
+    AtomicBool,
     AtomicU32,
     AtomicU64,
     Ordering, //
@@ -121,6 +122,9 @@ pub(crate) struct Hardware {
     pub(super) space: Arc<Space>,
     /// Whether the driver is to be left alone.
     pub(super) backoff: Backoff,
+    /// The driver has refused a rule that matches on flags of a tunnel, and has
+    /// taken it without.
+    pub(super) without_flags: AtomicBool,
 }
 
 impl Hardware {
@@ -135,6 +139,7 @@ impl Hardware {
             block,
             space,
             backoff: Backoff::new(),
+            without_flags: AtomicBool::new(false),
         };
         hardware.space.users.fetch_add(1, Ordering::Relaxed);
         Ok(Arc::new(hardware, GFP_KERNEL)?)

@@ -4,7 +4,8 @@
 //!
 //! What concerns a flow is done in its lane, one after the other. Flows of one
 //! datapath with the same match have the same lane, so that a rule is gone
-//! before the one of a later flow with the same match comes.
+//! before the one of a later flow with the same match comes. So have those that
+//! differ only in the flags of a tunnel.
 
 use core::ops::RangeInclusive;
 
@@ -28,7 +29,8 @@ use super::{
         Rule,
         Waiting, //
     },
-    table::Table, //
+    table::Table,
+    twin, //
 };
 use crate::flow::SwFlow;
 
@@ -50,10 +52,19 @@ const WAITS: usize = 1 << LANE_BITS;
 
 /// The lane of a flow.
 pub(super) fn of_flow(flow: &SwFlow) -> usize {
+    let (words, more) = flow.masked_words();
+
+    if twin::has_flags(flow) {
+        // What may come to have a rule in common.
+        return twin::with_common_words(flow, |words| of_words(words.iter()));
+    }
+    of_words(Iterator::chain(words.iter(), more))
+}
+
+fn of_words<'a>(words: impl Iterator<Item = &'a u64>) -> usize {
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-    let (words, more) = flow.masked_words();
-    let hash = Iterator::chain(words.iter(), more).fold(0_u64, |hash, word| {
+    let hash = words.fold(0_u64, |hash, word| {
         (hash.rotate_left(29) ^ word).wrapping_mul(SPREAD)
     });
     (hash >> 56) as usize & LANE_MASK

@@ -51,7 +51,8 @@ use super::{
     },
     policy::{
         self,
-        Policy, //
+        Policy,
+        Setting, //
     },
     reason::Reason,
     state::State, //
@@ -118,11 +119,6 @@ mod attr {
     pub(super) const MAX: u32 = RATE;
 }
 
-/// Flows that can run in hardware do.
-const POLICY_AUTO: u32 = 0;
-/// Nothing runs in hardware.
-const POLICY_NEVER: u32 = 1;
-
 /// The group that hears of flows that move.
 const MCGRP_FLOWS: u32 = 0;
 
@@ -132,7 +128,7 @@ static POLICY: [NlaPolicy; attr::MAX as usize + 1] = NlaPolicy::table(&[
     (attr::UFID, NlaPolicy::binary(16)),
     (
         attr::POLICY,
-        NlaPolicy::u32_range(POLICY_AUTO as i16, POLICY_NEVER as i16),
+        NlaPolicy::u32_range(Setting::Auto as i16, Setting::Always as i16),
     ),
     (attr::MIN_PACKETS, NlaPolicy::u32()),
 ]);
@@ -193,13 +189,7 @@ fn put_text(w: &mut impl AttrWriter, attr: u32, text: &[u8]) -> Result {
 }
 
 fn put_policy(w: &mut impl AttrWriter, policy: &Policy) -> Result {
-    let policy = if policy.is_never() {
-        POLICY_NEVER
-    } else {
-        POLICY_AUTO
-    };
-
-    w.put_u32(attr::POLICY as u16, policy)
+    w.put_u32(attr::POLICY as u16, policy.get() as u32)
 }
 
 /// The switch for all flows, and totals.
@@ -248,13 +238,13 @@ struct Set;
 
 impl Doit for Set {
     fn doit(info: &GenlInfo<'_>) -> Result {
-        let never = u32_of(info.attr(attr::POLICY)).map(|policy| policy == POLICY_NEVER);
+        let setting = u32_of(info.attr(attr::POLICY)).and_then(Setting::from_u32);
         let min_packets = u32_of(info.attr(attr::MIN_PACKETS));
-        if never.is_none() && min_packets.is_none() {
+        if setting.is_none() && min_packets.is_none() {
             return Err(EINVAL);
         }
         let Some(dp_ifindex) = u32_of(info.attr(attr::DP_IFINDEX)) else {
-            return Self::for_all(info, never, min_packets);
+            return Self::for_all(info, setting, min_packets);
         };
 
         let lock = ovs_lock();
@@ -263,19 +253,19 @@ impl Doit for Set {
         let port_no = u32_of(info.attr(attr::PORT_NO));
 
         if ufid.is_some() || port_no.is_some() {
-            let (Some(never), None) = (never, min_packets) else {
+            let (Some(setting), None) = (setting, min_packets) else {
                 return Err(EINVAL);
             };
             return match ufid {
-                Some(ufid) => Self::for_flow(lock, &dp, ufid, never),
-                None => Self::for_port(lock, &dp, port_no.unwrap_or(u32::MAX), never),
+                Some(ufid) => Self::for_flow(lock, &dp, ufid, setting),
+                None => Self::for_port(lock, &dp, port_no.unwrap_or(u32::MAX), setting),
             };
         }
         if let Some(packets) = min_packets {
             dp.offload.set_min_packets(packets);
         }
-        if let Some(never) = never {
-            dp.offload.policy.set_never(never);
+        if let Some(setting) = setting {
+            dp.offload.policy.set(setting);
         }
         drop(lock);
         sync_flows(&dp, |_| true);
@@ -284,7 +274,7 @@ impl Doit for Set {
 }
 
 impl Set {
-    fn for_all(info: &GenlInfo<'_>, never: Option<bool>, min_packets: Option<u32>) -> Result {
+    fn for_all(info: &GenlInfo<'_>, setting: Option<Setting>, min_packets: Option<u32>) -> Result {
         if info.net() != Net::init() {
             return Err(EPERM);
         }
@@ -295,26 +285,31 @@ impl Set {
             }
             policy::MIN_PACKETS.store(packets, Ordering::Relaxed);
         }
-        if let Some(never) = never {
-            policy::GLOBAL.set_never(never);
+        if let Some(setting) = setting {
+            policy::GLOBAL.set(setting);
         }
         sync_all(info.net());
         Ok(())
     }
 
-    fn for_flow(lock: OvsGuard, dp: &RcuArc<Datapath>, ufid: Nlattr<'_>, never: bool) -> Result {
+    fn for_flow(
+        lock: OvsGuard,
+        dp: &RcuArc<Datapath>,
+        ufid: Nlattr<'_>,
+        setting: Setting,
+    ) -> Result {
         let ufid = SwFlowId::ufid(ufid.payload()).ok_or(EINVAL)?;
         let flow = dp.table.lookup_id(&lock, &ufid).ok_or(ENOENT)?;
 
-        flow.offload.set_never(never);
+        flow.offload.set_policy(setting);
         super::sync_flow(dp, &flow);
         Ok(())
     }
 
-    fn for_port(lock: OvsGuard, dp: &RcuArc<Datapath>, port_no: u32, never: bool) -> Result {
+    fn for_port(lock: OvsGuard, dp: &RcuArc<Datapath>, port_no: u32, setting: Setting) -> Result {
         let vport = dp.ports.load(port_no).ok_or(ENODEV)?;
 
-        vport.block().policy().set_never(never);
+        vport.block().policy().set(setting);
         drop(vport);
         drop(lock);
         sync_flows(dp, |flow| u32::from(flow.key().in_port) == port_no);

@@ -4,11 +4,12 @@
 //!
 //! There is a switch for all, one for each datapath, one for each port (for the
 //! flows that match on it) and one for each flow. A flow is offered to hardware
-//! if none of them says `never`.
+//! if none of them says `never`. If one says `always`, it is so, too, where the
+//! driver does not match on all that the flow does: see [`Setting::Always`].
 
 use core::sync::atomic::{
-    AtomicBool,
     AtomicU32,
+    AtomicU8,
     Ordering, //
 };
 
@@ -18,27 +19,50 @@ use crate::{
     vport::Vport, //
 };
 
-/// A switch.
-pub(crate) struct Policy {
-    never: AtomicBool,
+/// What a switch says. The numbers are those of `ovs-offload-policy` in
+/// Documentation/netlink/specs/ovs_offload.yaml.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Setting {
+    /// Whatever can run in hardware exactly as in software does.
+    Auto = 0,
+    /// Nothing runs in hardware.
+    Never = 1,
+    /// As [`Setting::Auto`]; and where a driver does not match on the outer
+    /// "do not fragment" and checksum flags of packets from a tunnel, they are
+    /// left out of the match.
+    Always = 2,
 }
 
-impl Policy {
-    /// Whatever can run in hardware does.
-    pub(crate) const fn auto() -> Self {
-        Policy {
-            never: AtomicBool::new(false),
+impl Setting {
+    /// The setting with this number.
+    pub(crate) fn from_u32(value: u32) -> Option<Self> {
+        match value {
+            0 => Some(Self::Auto),
+            1 => Some(Self::Never),
+            2 => Some(Self::Always),
+            _ => None,
         }
     }
+}
 
-    /// Whether nothing runs in hardware.
-    pub(crate) fn is_never(&self) -> bool {
-        self.never.load(Ordering::Relaxed)
+/// A switch.
+pub(crate) struct Policy(AtomicU8);
+
+impl Policy {
+    /// A switch that says [`Setting::Auto`].
+    pub(crate) const fn auto() -> Self {
+        Policy(AtomicU8::new(Setting::Auto as u8))
+    }
+
+    /// What it says.
+    pub(crate) fn get(&self) -> Setting {
+        Setting::from_u32(self.0.load(Ordering::Relaxed).into()).unwrap_or(Setting::Auto)
     }
 
     /// Sets the switch.
-    pub(crate) fn set_never(&self, never: bool) {
-        self.never.store(never, Ordering::Relaxed);
+    pub(crate) fn set(&self, setting: Setting) {
+        self.0.store(setting as u8, Ordering::Relaxed);
     }
 }
 
@@ -98,10 +122,25 @@ pub(crate) static GLOBAL: Policy = Policy::auto();
 
 /// Whether the flow may be offered to hardware, but for its port's switch.
 pub(super) fn allows(dp: &Datapath, flow: &SwFlow) -> bool {
-    !GLOBAL.is_never() && !dp.offload.policy.is_never() && !flow.offload.is_never()
+    [GLOBAL.get(), dp.offload.policy.get(), flow.offload.policy()]
+        .iter()
+        .all(|&setting| setting != Setting::Never)
 }
 
 /// Whether flows that match on the port may be offered to hardware.
 pub(super) fn port_allows(port: &Vport) -> bool {
-    !port.block().policy().is_never()
+    port.block().policy().get() != Setting::Never
+}
+
+/// Whether the flow, which matches on the port, may be offered to hardware
+/// without the flags of its tunnel.
+pub(super) fn is_always(dp: &Datapath, flow: &SwFlow, port: &Vport) -> bool {
+    let settings = [
+        GLOBAL.get(),
+        dp.offload.policy.get(),
+        flow.offload.policy(),
+        port.block().policy().get(),
+    ];
+
+    !settings.contains(&Setting::Never) && settings.contains(&Setting::Always)
 }

@@ -89,6 +89,10 @@ reasons! {
     Displaced = "flows with more packets have the room",
     FullBefore = "no room when a flow was tried last",
     DriverFailed = "the driver failed and is left alone for a while",
+    WithoutTunnelFlags =
+        "in hardware without a match on the tunnel's flags for do-not-fragment and checksum",
+    TunnelFlagsDiffer =
+        "a flow that differs only in the tunnel's flags does something else, or stays in software",
 }
 
 impl Reason {

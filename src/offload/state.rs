@@ -21,6 +21,7 @@ use kernel_ext::{
 };
 
 use super::{
+    policy::Setting,
     rate::FlowRate,
     reason::Reason, //
 };
@@ -101,6 +102,11 @@ impl Status {
         }
     }
 
+    /// Whether the driver did not take the rule, with this error.
+    pub(crate) fn is_error(self, err: Error) -> bool {
+        self.state == State::Failed && u32::from(self.errno) == err.to_errno().unsigned_abs()
+    }
+
     fn pack(self) -> u32 {
         u32::from(self.state as u8) | u32::from(self.reason) << 8 | u32::from(self.errno) << 16
     }
@@ -120,8 +126,10 @@ const DEAD: u32 = 1 << 0;
 const QUEUED: u32 = 1 << 1;
 /// The flow shall stay in software.
 const NEVER: u32 = 1 << 2;
+/// The flow may be offered to hardware without the flags of its tunnel.
+const ALWAYS: u32 = 1 << 3;
 /// How many bits these are.
-const FLAG_BITS: u32 = 3;
+const FLAG_BITS: u32 = 4;
 const FLAG_MASK: u32 = (1 << FLAG_BITS) - 1;
 
 /// What the hardware has counted for a flow.
@@ -268,18 +276,32 @@ impl FlowOffload {
         self.flags.fetch_and(!QUEUED, Ordering::SeqCst);
     }
 
-    /// Whether the flow shall stay in software.
-    pub(crate) fn is_never(&self) -> bool {
-        self.flags.load(Ordering::Relaxed) & NEVER != 0
+    /// What the flow's own switch says.
+    pub(crate) fn policy(&self) -> Setting {
+        let flags = self.flags.load(Ordering::Relaxed);
+
+        if flags & NEVER != 0 {
+            Setting::Never
+        } else if flags & ALWAYS != 0 {
+            Setting::Always
+        } else {
+            Setting::Auto
+        }
     }
 
-    /// Sets whether the flow shall stay in software.
-    pub(crate) fn set_never(&self, never: bool) {
-        if never {
-            self.flags.fetch_or(NEVER, Ordering::Relaxed);
-        } else {
-            self.flags.fetch_and(!NEVER, Ordering::Relaxed);
-        }
+    /// Sets the flow's own switch.
+    pub(crate) fn set_policy(&self, setting: Setting) {
+        let set = match setting {
+            Setting::Auto => 0,
+            Setting::Never => NEVER,
+            Setting::Always => ALWAYS,
+        };
+
+        // One after the other: others may look, but only those who hold
+        // `ovs_mutex` set it.
+        self.flags.fetch_or(set, Ordering::Relaxed);
+        self.flags
+            .fetch_and(!((NEVER | ALWAYS) & !set), Ordering::Relaxed);
     }
 
     /// Adds what the hardware has counted since it was last asked.

@@ -43,6 +43,9 @@ const KINDS: [(&[u8], bool); 4] = [
     (b"ip6gretap", false),
 ];
 
+/// The flags of outer headers that policy may have left out of a match.
+pub(super) const IGNORABLE_FLAGS: u32 = FLOW_DIS_F_TUNNEL_CSUM | FLOW_DIS_F_TUNNEL_DONT_FRAGMENT;
+
 /// Whether a device is a tunnel's, and if so, whether its packets go to a UDP
 /// port.
 pub(crate) fn tunnel_kind(dev: &NetDevice) -> Option<bool> {

@@ -425,6 +425,17 @@ impl FlowRule {
         (key.enc_control.flags, mask.enc_control.flags) = flags;
     }
 
+    /// Which flags of the outer header of a tunnel are matched on.
+    pub fn enc_flags(&self) -> u32 {
+        self.matches.mask.enc_control.flags
+    }
+
+    /// Matches on these flags of the outer header of a tunnel no longer.
+    pub fn ignore_enc_flags(&mut self, flags: u32) {
+        self.matches.key.enc_control.flags &= !flags;
+        self.matches.mask.enc_control.flags &= !flags;
+    }
+
     /// The key of a tunnel, such as a VNI.
     pub fn enc_keyid(&mut self, keyid: (Be32, Be32)) {
         let (key, mask) =

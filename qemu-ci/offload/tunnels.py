@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Inside the guest: ovs-vswitchd's tunnels in the switch of the device model."""
+
+import contextlib
+import time
+
+from model import run, sh
+from suite import expect, expect_true
+
+OVS_CTL = "/usr/share/openvswitch/scripts/ovs-ctl"
+SYSTEM_PORT = "vxlan_sys_4789"
+REMOTE_MAC = bytes.fromhex("020000000099")
+DF = 0x40
+# In captured frames: outer Ethernet, IPv4, UDP and VXLAN header.
+OUTER = 50
+
+
+@contextlib.contextmanager
+def vswitchd(lab):
+    """ovs-vswitchd runs, with no bridge; the datapath is as it was afterwards."""
+    run("ovs-dpctl del-dp dp0")
+    sh(OVS_CTL, "start", "--system-id=random", "--no-mlockall")
+    try:
+        yield
+    finally:
+        for bridge in run("ovs-vsctl list-br", check=False).split():
+            run(f"ovs-vsctl del-br {bridge}", check=False)
+        sh(OVS_CTL, "stop", check=False)
+        run("ovs-dpctl del-dp ovs-system", check=False)
+        run("ovs-dpctl add-dp dp0")
+        for dev in lab.devs.values():
+            run(f"ovs-dpctl add-if dp0 {dev}")
+
+
+def checksummed(header):
+    """An IPv4 header with its checksum."""
+    header = header[:10] + b"\0\0" + header[12:]
+    total = sum(int.from_bytes(header[i : i + 2], "big") for i in range(0, 20, 2))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return header[:10] + (total ^ 0xFFFF).to_bytes(2, "big") + header[12:]
+
+
+def answer(outer, df):
+    """The answer to a packet that came out through the tunnel, with the outer
+    "do not fragment" flag or without."""
+    ip = bytearray(outer[14:34])
+    ip[6:8] = bytes([DF if df else 0, 0])
+    ip[12:16], ip[16:20] = outer[30:34], outer[26:30]
+    inner = bytearray(outer[OUTER:])
+    inner[0:6], inner[6:12] = outer[OUTER + 6 : OUTER + 12], outer[OUTER : OUTER + 6]
+    inner[26:30], inner[30:34] = outer[OUTER + 30 : OUTER + 34], outer[OUTER + 26 : OUTER + 30]
+    head = outer[6:12] + outer[0:6] + outer[12:14] + checksummed(bytes(ip))
+    return head + outer[34:OUTER] + bytes(inner)
+
+
+def comparable(frame):
+    """What hardware fills in as software does: not the identification, "do not
+    fragment", the header's checksum and the source port. Up to the inner UDP
+    checksum: the generator stamps its payload with the time."""
+    frame = bytearray(frame[: OUTER + 40])
+    for start, end in ((18, 22), (24, 26), (34, 36)):
+        frame[start:end] = bytes(end - start)
+    return bytes(frame).hex()
+
+
+def add_cases(suite, fresh, tool, tool_path):
+    """The cases of this file."""
+
+    def policy(setting):
+        sh("python3", tool_path, "set", setting)
+
+    def states(number):
+        """State and reason of the flows that match on a port."""
+        time.sleep(1)
+        flows = [f for f in tool("flows") if f["port-no"] == number]
+        return [(f["state"], f.get("reason") or "") for f in flows]
+
+    @suite.case("ovs-vswitchd: VXLAN both ways, and what the policies make of it")
+    @fresh
+    def both_ways(lab):
+        up = lab.devs["uplink"]
+        run(f"ip addr add 192.0.2.1/24 dev {up}")
+        mac = ":".join(f"{b:02x}" for b in REMOTE_MAC)
+        run(f"ip neigh replace 192.0.2.2 lladdr {mac} dev {up} nud permanent")
+        try:
+            with vswitchd(lab):
+                return through_tunnel(lab)
+        finally:
+            policy("auto")
+            run(f"ip addr del 192.0.2.1/24 dev {up}", check=False)
+
+    def through_tunnel(lab):
+        run("ovs-vsctl add-br br0")
+        run(f"ovs-vsctl add-port br0 {lab.devs['vf0']}")
+        run(
+            "ovs-vsctl add-port br0 vx0 -- set interface vx0 type=vxlan "
+            "options:remote_ip=192.0.2.2 options:key=77"
+        )
+        policy("never")
+        time.sleep(1)
+
+        def there(count=3):
+            lab.model.send("vf0", count=count, rate=200)
+            time.sleep(0.5)
+
+        def outer(count=3):
+            frames = lab.model.capture("uplink", lambda: there(count))
+            return [f for f in frames if f[12:14] == b"\x08\0"]
+
+        def back(frame, count=3):
+            def send():
+                for _ in range(count):
+                    lab.model.ask("send", port="uplink", hex=frame.hex())
+                time.sleep(0.5)
+
+            return lab.model.capture("vf0", send)
+
+        # Both ends have to be learned before the flows are not floods.
+        soft_out = outer()
+        expect("frames through the tunnel, in software", len(soft_out), 3)
+        expect("do not fragment, in software", soft_out[0][20] & DF, DF)
+        frame, other = answer(soft_out[0], True), answer(soft_out[0], False)
+        for _ in range(2):
+            back(frame)
+            outer()
+            time.sleep(0.5)
+        inner = [frame[OUTER:].hex()] * 3
+        soft_in = [f.hex() for f in back(frame)]
+        expect("frames out of the tunnel, in software", soft_in, inner)
+
+        ports = {p["name"]: p for p in tool("ports", "--dp", "ovs-system")}
+        expect_true("hardware behind the tunnel", ports[SYSTEM_PORT].get("bound"), str(ports))
+        tunnel, vf0 = (ports[name]["port-no"] for name in (SYSTEM_PORT, lab.devs["vf0"]))
+
+        # Exactly as in software: into the tunnel only.
+        policy("auto")
+        expect("into the tunnel, auto", [s for s, _ in states(vf0)], ["hardware"])
+        expect("out of the tunnel, auto", [s for s, _ in states(tunnel)], ["failed"])
+        before = lab.cpu()
+        back(frame, 20)
+        expect("the CPU received, auto", lab.cpu() - before, 20)
+
+        policy("always")
+        got = states(tunnel)
+        expect("out of the tunnel, always", [s for s, _ in got], ["hardware"])
+        expect_true("it says how", "without a match on the tunnel" in got[0][1], str(got))
+        before = lab.cpu()
+        hard_in = [f.hex() for f in back(frame)]
+        expect("frames out of the tunnel", hard_in, soft_in)
+        expect("more of them", len(back(frame, 200)), 200)
+        hard_out = outer()
+        expect("frames into it", [comparable(f) for f in hard_out], [comparable(soft_out[0])] * 3)
+        # What this policy is: a packet that differs in the flag alone is not
+        # told apart.
+        expect("frames with the other flag", len(back(other)), 3)
+        cpu = lab.cpu() - before
+        expect("the CPU received, always", cpu, 0)
+
+        policy("auto")
+        expect("out of the tunnel, auto again", [s for s, _ in states(tunnel)], ["failed"])
+        before = lab.cpu()
+        expect("frames with the other flag, in software", len(back(other)), 3)
+        expect("the CPU received, auto again", lab.cpu() - before, 3)
+        return f"{cpu} of 209 packets through the CPU"
