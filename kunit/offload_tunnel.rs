@@ -9,13 +9,20 @@ use kernel::prelude::*;
 mod tests {
     use super::*;
     use crate::{
+        flow::tunnel::MatchKey,
         flow_netlink::uapi::*,
         kunit_offload_flow::*,
-        offload::reason::Reason, //
+        offload::{
+            reason::Reason,
+            tunnel::has_gre_key, //
+        },
     };
-    use kernel_ext::net::netlink::{
-        AttrBuf,
-        AttrWriter, //
+    use kernel_ext::net::{
+        ip_tunnels::flags,
+        netlink::{
+            AttrBuf,
+            AttrWriter, //
+        },
     };
 
     fn tunnel(w: &mut AttrBuf, put: Put) -> Result {
@@ -115,12 +122,15 @@ mod tests {
             "n_proto=88cc/ffff enc_addr_type=15 enc_flags=0x8/0xc enc_tp_dst=12b5/ffff \
              -> tunnel_decap redirect(lo)",
         )?);
-        // A rule that goes on in a chain leaves the tunnel to that.
+        // IPv6 has no such flag, in no packet.
         assert!(is(
-            key4,
-            |w| mask_of(w, |w| w.put_u8(OVS_TUNNEL_KEY_ATTR_TTL, 0)),
-            |w| w.put_u32(OVS_ACTION_ATTR_RECIRC, 9),
-            "n_proto=88cc/ffff enc_addr_type=15 enc_flags=0x0/0x0 -> goto(9)",
+            |w| key_of(w, v6),
+            |w| mask_of(w, |w| {
+                w.put_flag(OVS_TUNNEL_KEY_ATTR_CSUM)?;
+                w.put_flag(OVS_TUNNEL_KEY_ATTR_DONT_FRAGMENT)
+            }),
+            to_2,
+            "n_proto=88cc/ffff enc_addr_type=16 enc_flags=0x0/0x4 -> tunnel_decap redirect(lo)",
         )?);
         Ok(())
     }
@@ -167,7 +177,43 @@ mod tests {
         for &(key, mask, reason) in cases {
             assert!(refused(key, mask, to_2, reason)?);
         }
+        // In a chain, and on to one.
+        let any_ttl: Put = |w| mask_of(w, |w| w.put_u8(OVS_TUNNEL_KEY_ATTR_TTL, 0));
+        assert!(refused(
+            key4,
+            any_ttl,
+            |w| w.put_u32(OVS_ACTION_ATTR_RECIRC, 9),
+            Reason::TunnelRecirc
+        )?);
+        assert!(refused(
+            |w| {
+                tunnel(w, v4)?;
+                w.put_u32(OVS_KEY_ATTR_RECIRC_ID, 9)?;
+                w.put_u32(OVS_KEY_ATTR_IN_PORT, 1)?;
+                w.put(OVS_KEY_ATTR_ETHERNET, &MACS)?;
+                eth(w, 0x88cc)
+            },
+            any_ttl,
+            to_2,
+            Reason::TunnelRecirc
+        )?);
         Ok(())
+    }
+
+    #[test]
+    fn gre_keys() {
+        let has = |flags, id, known| {
+            let (mut key, mut mask) = (MatchKey::zeroed(), MatchKey::zeroed());
+            key.tun.tun_key.tun_flags = flags;
+            mask.tun.tun_key.tun_flags = flags;
+            key.tun.tun_key.tun_id = [0, 0, 0, 0, 0, 0, 0, id];
+            mask.tun.tun_key.tun_id = [known; 8];
+            has_gre_key(&key, &mask)
+        };
+        assert!(has(flags::KEY, 7, 0xff));
+        assert!(!has(flags::KEY, 0, 0xff));
+        assert!(!has(flags::KEY, 7, 0));
+        assert!(has(0, 0, 0));
     }
 
     #[test]

@@ -91,6 +91,8 @@ reasons! {
     DriverFailed = "the driver failed and is left alone for a while",
     WithoutTunnelFlags =
         "in hardware without a match on the tunnel's flags for do-not-fragment and checksum",
+    TunnelRecirc =
+        "recirculation out of a tunnel, of which hardware does not hand back all with the packet",
     TunnelFlagsDiffer =
         "a flow that differs only in the tunnel's flags does something else, or stays in software",
 }

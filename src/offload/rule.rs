@@ -35,6 +35,7 @@ use super::{
     },
     reason::Reason,
     tunnel::{
+        has_gre_key,
         put_device_port,
         put_tunnel,
         tunnel_kind, //
@@ -413,8 +414,12 @@ pub(crate) fn translate_rule(
         left: *mask,
     };
     let (in_port, chain, tags) = m.put(&mut rule)?;
-    if key.tun_proto != 0 && !recirculates(actions) {
-        // Drivers take no such action of a rule that goes on in a chain.
+    if key.tun_proto != 0 {
+        // A packet that comes back from a chain has no more of its tunnel than
+        // the first rule matched on: flags, tos and ttl would be others.
+        if chain != 0 || recirculates(actions) {
+            return Err(Reason::TunnelRecirc);
+        }
         rule.push_tunnel_decap()?;
     }
     let outputs = Outputs { in_port, port };
@@ -467,6 +472,9 @@ pub(crate) fn translate(
         return Err(Reason::MatchTunnel);
     }
     if key.tun_proto != 0 {
+        if tunnel_kind(in_port.dev()) == Some(false) && !has_gre_key(&key, mask) {
+            return Err(Reason::MatchTunnelId);
+        }
         put_device_port(&mut rule, &key, mask, in_port.dev());
     }
     Ok(Translated {

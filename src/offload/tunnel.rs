@@ -94,7 +94,12 @@ pub(super) fn put_tunnel(
     if known.label.get() != 0 && (ipv6 || tun.label.get() != 0) {
         return Err(Reason::MatchTunnelLabel);
     }
-    let control = control_flags(tun.tun_flags, known.tun_flags)?;
+    let mut known_flags = known.tun_flags;
+    if ipv6 && tun.tun_flags & flags::DONT_FRAGMENT == 0 {
+        // No packet has it.
+        known_flags &= !flags::DONT_FRAGMENT;
+    }
+    let control = control_flags(tun.tun_flags, known_flags)?;
     if ipv6 {
         rule.enc_ipv6_addrs(
             (tun.ipv6_src(), known.ipv6_src()),
@@ -130,6 +135,15 @@ pub(super) fn put_tunnel(
         rule.enc_ports((tun.tp_src, known.tp_src), (tun.tp_dst, known.tp_dst));
     }
     Ok(())
+}
+
+/// Whether a match on the presence of a key, if it is one, is one on bits of
+/// the key: to hardware, a GRE packet without a key has one of zero.
+pub(crate) fn has_gre_key(key: &MatchKey, mask: &MatchKey) -> bool {
+    let (tun, known) = (&key.tun.tun_key, &mask.tun.tun_key);
+
+    known.tun_flags & flags::KEY == 0
+        || Iterator::zip(tun.tun_id.iter(), &known.tun_id).any(|(id, mask)| id & mask != 0)
 }
 
 /// Has a rule match on the UDP port that a VXLAN device listens on, if the flow
