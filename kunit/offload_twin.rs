@@ -11,6 +11,7 @@ mod tests {
 
     use kernel_ext::kunit_flow_offload_driver::{
         self as driver,
+        Device,
         Indirect, //
     };
 
@@ -123,6 +124,46 @@ mod tests {
         lab.change(&b);
         assert!(until(2000, || [&a, &b, &c].iter().all(|f| in_hw(f))));
         assert_eq!(driver::n_rules(), 4);
+        drop(lab);
+        drop(indirect);
+        Ok(())
+    }
+
+    /// The tunnel's port of a lab has no hardware behind it.
+    fn has_none(lab: &Lab) -> bool {
+        lab.dp
+            .ports
+            .load(3)
+            .is_some_and(|port| port.block().get().is_none())
+    }
+
+    #[test]
+    fn a_driver_that_comes_after_the_port() -> Result {
+        let lab = Lab::with_tunnel()?;
+        let flow = lab.add_tunnel(1, &[], |w| output(w, 2))?;
+        assert!(until(2000, || state(&flow) == State::NoBlock));
+        assert!(has_none(&lab));
+        // It says so to nobody, but comes with a device.
+        let indirect = Indirect::load()?;
+        sleep(200);
+        assert!(has_none(&lab));
+        let device = Device::new()?;
+        assert!(until(2000, || in_hw(&flow)));
+        assert!(!has_none(&lab));
+        receive(&flow, 1, 4);
+        // It goes, and comes again.
+        drop(indirect);
+        assert!(until(2000, || state(&flow) == State::NoBlock));
+        assert!(counts(&flow, 4));
+        assert_eq!(driver::n_rules(), 0);
+        assert!(has_none(&lab));
+        let indirect = Indirect::load()?;
+        device.set_hw_tc(false);
+        device.set_hw_tc(true);
+        assert!(until(2000, || in_hw(&flow)));
+        receive(&flow, 1, 4);
+        assert!(counts(&flow, 8));
+        drop(device);
         drop(lab);
         drop(indirect);
         Ok(())

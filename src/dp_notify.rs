@@ -50,6 +50,7 @@ use crate::{
             DP_VPORT_GENL_FAMILY, //
         },
     },
+    offload::driver_may_have_come,
     vport::{
         netdev::{
             ovs_netdev_detach_dev,
@@ -110,6 +111,14 @@ struct DpDeviceNotifier;
 impl NetdevNotifier for DpDeviceNotifier {
     /// C: `dp_device_event()`.
     fn event(event: NetdevEvent, dev: &NetDevice, rtnl: Rtnl<'_>) {
+        if dev.has_hw_tc()
+            && matches!(
+                event,
+                NetdevEvent::REGISTER | NetdevEvent::UP | NetdevEvent::FEAT_CHANGE
+            )
+        {
+            driver_may_have_come();
+        }
         if !matches!(event, NetdevEvent::UNREGISTER | NetdevEvent::FEAT_CHANGE) {
             return;
         }

@@ -150,6 +150,13 @@ pub(crate) fn port_bound(vport: &Vport) {
     });
 }
 
+/// There is a device of a driver that takes rules, or it has become able to.
+/// Such drivers may take rules for tunnels as well, and say so to nobody. May be
+/// called with the rtnl lock held.
+pub(crate) fn driver_may_have_come() {
+    queue(Job::Offer);
+}
+
 /// There is a new port.
 pub(crate) fn port_added(_lock: &OvsGuard, dp: &RcuArc<Datapath>) {
     if ACTIVE.load(Ordering::Relaxed) {

@@ -13,6 +13,7 @@ use core::sync::atomic::{
 };
 
 use kernel::{
+    error::code::EOPNOTSUPP,
     new_mutex,
     prelude::*,
     sync::{
@@ -41,6 +42,7 @@ use kernel_ext::{
 use crate::{
     offload::{
         activate,
+        driver_may_have_come,
         hardware::Hardware,
         policy::Policy,
         port_bound,
@@ -65,6 +67,8 @@ pub(crate) enum BlockState {
     Namespace,
     /// The port is gone.
     Gone,
+    /// A tunnel's device, which no driver takes rules for yet.
+    NoOffer,
     /// The driver refused.
     Refused(BindError),
 }
@@ -74,7 +78,8 @@ impl BlockState {
     fn may_change(&self) -> bool {
         matches!(
             self,
-            Self::Refused(BindError::Busy | BindError::Hooks | BindError::Failed(..))
+            Self::NoOffer
+                | Self::Refused(BindError::Busy | BindError::Hooks | BindError::Failed(..))
         )
     }
 
@@ -85,6 +90,7 @@ impl BlockState {
             Self::Internal => "internal port",
             Self::Namespace => "not in the initial network namespace",
             Self::Gone => "port is gone",
+            Self::NoOffer => "no driver offers itself for tunnels",
             Self::Refused(BindError::NoDriver) => "driver has no offload",
             Self::Refused(BindError::Disabled) => "hw-tc-offload is off",
             Self::Refused(BindError::Busy) => "in use by a qdisc",
@@ -102,8 +108,7 @@ struct State {
 }
 
 /// Asks the driver of a device to take rules.
-fn bind(dev: &NetDevice, rtnl: Rtnl<'_>) -> Result<Arc<Hardware>, BindError> {
-    let indirect = tunnel_kind(dev).is_some();
+fn bind(dev: &NetDevice, indirect: bool, rtnl: Rtnl<'_>) -> Result<Arc<Hardware>, BindError> {
     let gone = |cookie, delta| rules_gone(&[(cookie, delta)]);
     let block = FlowBlock::bind(dev, indirect, gone, rtnl)?;
 
@@ -135,9 +140,28 @@ impl PortBlock {
         })
     }
 
-    /// Whether hardware can take rules, and why not.
+    /// Whether hardware can take rules, and why not. Sleeps.
     pub(crate) fn state(&self) -> BlockState {
+        self.forget_gone();
         self.state.lock().state
+    }
+
+    /// Takes note that the driver behind a tunnel's port has gone, which tells
+    /// the block alone.
+    fn forget_gone(&self) {
+        let hardware = self.state.lock().hardware.clone();
+
+        if let Some(gone) = hardware.filter(|hardware| !hardware.block.is_bound()) {
+            let mut state = self.state.lock();
+
+            if state
+                .hardware
+                .take_if(|now| Arc::ptr_eq(now, &gone))
+                .is_some()
+            {
+                state.state = BlockState::NoOffer;
+            }
+        }
     }
 
     /// Whether flows that match on the port are offered to hardware.
@@ -151,19 +175,20 @@ impl PortBlock {
         self.was_bound.load(Ordering::Relaxed)
     }
 
-    /// The hardware, if the block is bound.
+    /// The hardware, if the block is bound. Sleeps.
     pub(crate) fn get(&self) -> Option<Arc<Hardware>> {
+        self.forget_gone();
         self.state.lock().hardware.clone()
     }
 
     /// The hardware. If the block is not bound, the driver is asked again, but not more
     /// often than once a second. Sleeps; takes the rtnl lock.
     pub(crate) fn get_or_retry(&self, vport: &Vport) -> Option<Arc<Hardware>> {
+        if let Some(hardware) = self.get() {
+            return Some(hardware);
+        }
         {
             let state = self.state.lock();
-            if state.hardware.is_some() {
-                return state.hardware.clone();
-            }
             // What can change without our being told.
             if !state.state.may_change() {
                 return None;
@@ -172,12 +197,24 @@ impl PortBlock {
                 return None;
             }
         }
+        self.ask_again(vport);
+        self.get()
+    }
+
+    fn ask_again(&self, vport: &Vport) {
         let guard = RtnlGuard::new();
         // Until the lock is released, it is a port's or no port's.
         if vport.dev().is_ovs_port() {
             self.bind(vport, guard.proof());
         }
-        self.get()
+    }
+
+    /// Asks again, if this is a tunnel's port that no driver has taken rules
+    /// for. Sleeps; may take the rtnl lock.
+    pub(super) fn offer(&self, vport: &Vport) {
+        if matches!(self.state(), BlockState::NoOffer) && FlowBlock::drivers_offer() {
+            self.ask_again(vport);
+        }
     }
 
     /// Asks the driver of a netdev port's device to take rules.
@@ -185,8 +222,14 @@ impl PortBlock {
         if self.get().is_some() {
             return;
         }
+        let tunnel = tunnel_kind(vport.dev()).is_some();
         let bound = if vport.dp().net().get() == Net::init() {
-            bind(vport.dev(), rtnl).map_err(BlockState::Refused)
+            bind(vport.dev(), tunnel, rtnl).map_err(|err| match err {
+                BindError::NoDriver | BindError::Failed(EOPNOTSUPP, _) if tunnel => {
+                    BlockState::NoOffer
+                }
+                err => BlockState::Refused(err),
+            })
         } else {
             Err(BlockState::Namespace)
         };
@@ -199,10 +242,15 @@ impl PortBlock {
                 state.hardware = Some(hardware);
                 drop(state);
                 port_bound(vport);
+                if !tunnel {
+                    // Its driver may be for tunnels as well.
+                    driver_may_have_come();
+                }
             }
             Err(refused) => {
                 state.state = refused;
-                if refused.may_change() {
+                // Tunnels alone cost flows nothing.
+                if refused.may_change() && !tunnel {
                     activate();
                 }
             }

@@ -65,6 +65,8 @@ pub(super) enum Job {
         /// Its number there.
         port_no: u16,
     },
+    /// A driver may have come that takes rules for tunnels.
+    Offer,
     /// There is a new port, which flows may already send to.
     PortAdded(RcuArc<Datapath>),
     /// A port is gone, which flows may still send to.

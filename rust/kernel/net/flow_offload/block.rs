@@ -199,8 +199,7 @@ impl FlowBlock {
     ) -> Result<Arc<Self>, BindError> {
         let failed = |e| BindError::Failed(e, DriverText::new());
         let direct = setup_tc_of(dev).is_some();
-        // SAFETY: It only reads a list's head.
-        let offered = indirect && unsafe { bindings::flow_indr_dev_exists() };
+        let offered = indirect && Self::drivers_offer();
         if !direct && !offered {
             return Err(BindError::NoDriver);
         }
@@ -260,6 +259,12 @@ impl FlowBlock {
         // INVARIANT: The driver's callbacks are in the list.
         *this.bound.write() = Some(bound);
         Ok(this)
+    }
+
+    /// Whether there are drivers that may take rules for devices of others.
+    pub fn drivers_offer() -> bool {
+        // SAFETY: It only reads a list's head.
+        unsafe { bindings::flow_indr_dev_exists() }
     }
 
     /// A block that is not bound.
