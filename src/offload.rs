@@ -210,7 +210,8 @@ pub(crate) fn restore_recirc_id(
         }
         Restored::NotOurs if tc_recirc_sharing() => Some(chain),
         Restored::NotOurs => {
-            // Without chains in hardware, nobody would have looked.
+            // A chain of traffic control, which no datapath asked for. Without
+            // chains in hardware, nobody would have looked.
             skb.cb_mut::<OvsSkbCb>().mru = 0;
             Some(0)
         }
