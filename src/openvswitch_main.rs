@@ -81,6 +81,9 @@ mod kunit_offload_lab;
 #[path = "../kunit/offload_rule.rs"]
 mod kunit_offload_rule;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../kunit/offload_storm.rs"]
+mod kunit_offload_storm;
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[path = "../kunit/offload_tunnel.rs"]
 mod kunit_offload_tunnel;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]

@@ -538,11 +538,15 @@ impl Engine {
             return Err(no_room(0, Reason::FullBefore));
         }
 
+        // Known before the driver has it: a port may go at any time, and takes
+        // its rules and what they have counted with it.
         let cookie = self.new_cookie(number, false);
+        lane.rules.insert(place, cookie, entry.clone());
         let begin = trace::begin();
         let done = hw.block.replace(cookie, PRIO, rule.chain, &rule.rule, text);
         trace::install(begin, cookie, rule, done);
         if let Err(err) = done {
+            lane.rules.take(cookie);
             let errno = err.to_errno().unsigned_abs();
             let failed = Status {
                 errno: errno as u16,
@@ -579,17 +583,15 @@ impl Engine {
         }
         hw.backoff.worked();
 
-        lane.rules.insert(place, cookie, entry.clone());
         poll::wake(self);
         self.totals.installed.fetch_add(1, Ordering::Relaxed);
 
         if let Some(old) = flow.offload.set_cookie(cookie) {
             self.remove(old);
         }
-        // If the port went between the driver and the table of rules, whoever
-        // unbound it did not find the rule there.
-        if !hw.block.is_bound() {
-            self.rule_gone(cookie, &HwDelta::default());
+        // Whoever takes it from now on finds the cookie in the flow.
+        if lane.rules.get(cookie).is_none() {
+            flow.offload.clear_cookie(cookie);
             return Err(State::NoBlock.into());
         }
         Ok(())

@@ -255,7 +255,9 @@ impl Engine {
                     }
                 });
             for (cookie, rule) in group() {
-                if rule.flow.offload.is_dead(&rule.dp) {
+                let known = &rule.flow.offload;
+                // Not what a driver is just being asked to take.
+                if known.is_dead(&rule.dp) && known.cookie() == Some(*cookie) {
                     self.remove(*cookie);
                 }
             }
