@@ -595,6 +595,12 @@ tunnels.add_cases(suite, fresh, tool, TOOL)
 races.add_cases(suite, fresh, tool, TOOL)
 
 
+@suite.case("our module goes, with rules in hardware and traffic, and comes back")
+@fresh
+def unload(lab):
+    races.module_goes(lab, lab.devs.values())
+
+
 @suite.case("a port goes, switchdev mode ends, with flows in hardware: nothing left")
 def leave(lab):
     for port in ("vf1", "vf2"):

@@ -164,6 +164,39 @@ def add_cases(suite, fresh, tool, tool_path):
     stormy("storm: the device fails now and then", faults, well)
 
 
+def module_goes(lab, ports):
+    """Our module is removed while rules are in hardware and traffic runs: from
+    under the datapath, as the C module can be, and after the datapath."""
+    key = "eth(),eth_type(0x0800),ipv4()"
+    before = lab.model.ask("status")["flow_entries"]
+    for with_dp in (True, False):
+        for source, to in ((2, 3), (3, 2), (1, 4)):
+            sh("ovs-dpctl", "add-flow", "dp0", f"in_port({source}),{key}", str(to))
+        expect("states", [f["state"] for f in lab.settle()], ["hardware"] * 3)
+        for stream, port in ((1, "vf0"), (2, "vf1")):
+            lab.model.ask("gen", port=port, count=12000, rate=3000, stream=stream)
+        time.sleep(0.5)
+        if not with_dp:
+            run("ovs-dpctl del-dp dp0")
+        run("rmmod openvswitch")
+        left = lab.model.ask("status")["flow_entries"]
+        running = [s["stream"] for s in lab.model.ask("gen-status")["streams"] if not s["done"]]
+        expect("streams that still ran", sorted(running), [1, 2])
+        if left > before:
+            raise Failed(f"{left - before} entries left in the model")
+        expect("the module is gone", os.path.exists("/sys/module/openvswitch"), False)
+        deadline = time.monotonic() + 15
+        while not all(s["done"] for s in lab.model.ask("gen-status")["streams"]):
+            if time.monotonic() > deadline:
+                raise Failed("the streams do not end")
+            time.sleep(0.1)
+        expect("kernel log", kernel_trouble(), [])
+        run("modprobe openvswitch")
+        run("ovs-dpctl add-dp dp0")
+        for dev in ports:
+            run(f"ovs-dpctl add-if dp0 {dev}")
+
+
 def driver_goes(lab, tool):
     """The driver is unbound from its device while flows come and go. There are
     no ports afterwards."""
