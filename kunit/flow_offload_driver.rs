@@ -600,6 +600,13 @@ impl Device {
         Some(self.0.as_ref()?.name())
     }
 
+    /// Others are told that its features may have changed.
+    pub fn features_change(&self) {
+        let _guard = RtnlGuard::new();
+        // SAFETY: The device is valid, and the rtnl lock is held.
+        unsafe { bindings::netdev_features_change(self.dev().as_ptr()) };
+    }
+
     /// Switches its offload on or off, as `ethtool -K DEV hw-tc-offload`.
     pub fn set_hw_tc(&self, on: bool) {
         let _guard = RtnlGuard::new();

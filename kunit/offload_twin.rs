@@ -151,6 +151,11 @@ mod tests {
         assert!(until(2000, || in_hw(&flow)));
         assert!(!has_none(&lab));
         receive(&flow, 1, 4);
+        // The tunnel's device does not say that it can be offloaded.
+        if let Some(tunnel) = &lab.devices[2] {
+            tunnel.features_change();
+        }
+        assert!(in_hw(&flow) && !has_none(&lab));
         // It goes, and comes again.
         drop(indirect);
         assert!(until(2000, || state(&flow) == State::NoBlock));

@@ -40,6 +40,11 @@ use kernel_ext::{
 };
 
 use crate::{
+    datapath::{
+        for_each_dp,
+        ovs_net::ports_of,
+        state::ovs_lock, //
+    },
     offload::{
         activate,
         driver_may_have_come,
@@ -211,7 +216,7 @@ impl PortBlock {
 
     /// Asks again, if this is a tunnel's port that no driver has taken rules
     /// for. Sleeps; may take the rtnl lock.
-    pub(super) fn offer(&self, vport: &Vport) {
+    fn offer(&self, vport: &Vport) {
         if matches!(self.state(), BlockState::NoOffer) && FlowBlock::drivers_offer() {
             self.ask_again(vport);
         }
@@ -277,10 +282,28 @@ impl PortBlock {
 
     /// The user may have switched the device's offload on or off.
     pub(crate) fn features_changed(&self, vport: &Vport, rtnl: Rtnl<'_>) {
-        if vport.dev().has_hw_tc() {
+        if tunnel_kind(vport.dev()).is_some() {
+            // It has no driver of its own, and no such feature.
+        } else if vport.dev().has_hw_tc() {
             self.bind(vport, rtnl);
         } else if self.get().is_some() {
             self.unbind_for(BlockState::Refused(BindError::Disabled), rtnl);
         }
+    }
+}
+
+/// Asks the drivers again for ports of tunnels that none takes rules for.
+/// Sleeps; takes `ovs_mutex` and the rtnl lock.
+pub(super) fn offer_tunnels() {
+    let mut ports = KVec::new();
+    let lock = ovs_lock();
+
+    for_each_dp(&lock, Net::init(), |dp| {
+        // Without memory, the others wait for the next time.
+        ports_of(dp).all(|port| ports.push(port, GFP_KERNEL).is_ok())
+    });
+    drop(lock);
+    for port in &ports {
+        port.block().offer(port);
     }
 }

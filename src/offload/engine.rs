@@ -43,6 +43,7 @@ use kernel_ext::{
 };
 
 use super::{
+    block,
     chain::{
         ChainUse,
         Chains, //
@@ -84,8 +85,6 @@ use super::{
 };
 use crate::{
     datapath::{
-        for_each_dp,
-        ovs_net::ports_of,
         state::ovs_lock,
         Datapath, //
     },
@@ -294,7 +293,7 @@ impl Engine {
                     Job::Swap { cold, hot } => self.swap(cold, hot),
                     Job::Flush(dp) => self.flush(lane, &dp),
                     Job::PortBound { dp, port_no } => sync_port(&dp, port_no),
-                    Job::Offer => offer_tunnels(),
+                    Job::Offer => block::offer_tunnels(),
                     Job::PortAdded(dp) => sync_flows(&dp, |flow| {
                         flow.offload.status().reason == Reason::OutputGone.code()
                     }),
@@ -715,21 +714,6 @@ fn rule_of(dp: &RcuArc<Datapath>, flow: &SwFlow) -> Result<KBox<Translated>, Sta
     let rule = translate(dp, flow, &acts).map_err(refused)?;
 
     KBox::new(rule, GFP_KERNEL).map_err(|_| refused(Reason::NoMemory))
-}
-
-/// Asks the drivers again for ports of tunnels that none takes rules for.
-fn offer_tunnels() {
-    let mut ports = KVec::new();
-    let lock = ovs_lock();
-
-    for_each_dp(&lock, Net::init(), |dp| {
-        // Without memory, the others wait for the next time.
-        ports_of(dp).all(|port| ports.push(port, GFP_KERNEL).is_ok())
-    });
-    drop(lock);
-    for port in &ports {
-        port.block().offer(port);
-    }
 }
 
 /// Has the engine look at all flows that match on a port.
