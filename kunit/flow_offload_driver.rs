@@ -304,14 +304,16 @@ fn receive_if(packets: u64, f: impl Fn(&Rule) -> bool) -> bool {
 /// `cls` must be a valid request.
 unsafe fn replace(cls: *mut bindings::flow_cls_offload) -> i32 {
     let mut out = bindings::flow_match_ipv4_addrs::default();
+    let mut outer = bindings::flow_match_ipv4_addrs::default();
     let mut enc = bindings::flow_match_control::default();
-    // SAFETY: By the function's safety requirement; `out` and `enc` are written
-    // only. A rule has at least one action, and so many as it says, and a place
+    // SAFETY: By the function's safety requirement; `out`, `outer` and `enc` are
+    // written only. A rule has at least one action, and so many as it says, and a place
     // for every key.
     let (request, src, goto, enc_flags) = unsafe {
         let rule = (*cls).rule;
         bindings::flow_rule_match_ipv4_addrs(rule, &raw mut out);
         bindings::flow_rule_match_enc_control(rule, &raw mut enc);
+        bindings::flow_rule_match_enc_ipv4_addrs(rule, &raw mut outer);
         let last = (&raw const (*rule).action.entries)
             .cast::<bindings::flow_action_entry>()
             .add((*rule).action.num_entries as usize - 1);
@@ -329,7 +331,13 @@ unsafe fn replace(cls: *mut bindings::flow_cls_offload) -> i32 {
             protocol: u16::from_be(common.protocol),
             n_actions: (*rule).action.num_entries,
         };
-        let src = u32::from_be((*out.key).src);
+        // Nobody sends packets from a tunnel with that source.
+        let sent = (*outer.key).src != u32::MAX;
+        let src = if sent {
+            u32::from_be((*out.key).src)
+        } else {
+            0
+        };
         (request, src, goto, (*enc.mask).flags)
     };
     let mut locked = Locked::new();

@@ -55,26 +55,47 @@ mod tests {
         let lab = Lab::with_tunnel()?;
         driver::refuse_enc_flags();
         let flow = lab.add_tunnel(1, &[DF], |w| output(w, 2))?;
-        assert!(until(2000, || state(&flow) == State::Failed));
-        assert!(flow.offload.status().is_error(EOPNOTSUPP));
+        let refused = |flow: &_| reason(flow) == Some(Reason::MatchTunnelFlags);
+        assert!(until(2000, || refused(&flow)));
+        assert_eq!(state(&flow), State::Refused);
+        assert_eq!(driver::n_rules(), 0);
+        // From then on it is not asked for what it does not take.
+        let asked = driver::calls().replace;
+        let other = lab.add_tunnel(2, &[], |w| output(w, 1))?;
+        assert!(until(2000, || refused(&other)));
+        assert_eq!(driver::calls().replace, asked);
 
         lab.set_policy(Setting::Always);
         assert!(until(2000, || in_hw(&flow)));
         assert_eq!(driver::enc_flags_of(1), Some(0));
         assert_eq!(reason(&flow), Some(Reason::WithoutTunnelFlags));
-        // From then on it is not asked for what it does not take.
-        let asked = driver::calls().replace;
-        let other = lab.add_tunnel(2, &[], |w| output(w, 1))?;
         assert!(until(2000, || in_hw(&other)));
-        assert_eq!(driver::calls().replace, asked + 1);
+        assert_eq!(driver::calls().replace, asked + 2);
         receive(&flow, 1, 5);
         assert!(counts(&flow, 5));
 
         lab.set_policy(Setting::Auto);
-        assert!(until(2000, || state(&flow) == State::Failed
-            && state(&other) == State::Failed));
+        assert!(until(2000, || refused(&flow) && refused(&other)));
         assert_eq!(driver::n_rules(), 0);
         assert!(counts(&flow, 5));
+        drop(lab);
+        drop(indirect);
+        Ok(())
+    }
+
+    #[test]
+    fn a_driver_that_refuses_something_else() -> Result {
+        let indirect = Indirect::load()?;
+        let lab = Lab::with_tunnel()?;
+        // It takes the flags, as it turns out.
+        driver::fail(EOPNOTSUPP, 1);
+        let flow = lab.add_tunnel(1, &[DF], |w| output(w, 2))?;
+        assert!(until(2000, || state(&flow) == State::Failed));
+        assert!(flow.offload.status().is_error(EOPNOTSUPP));
+        assert_eq!(driver::n_rules(), 0);
+        lab.change(&flow);
+        assert!(until(2000, || in_hw(&flow)));
+        assert_eq!(driver::enc_flags_of(1), Some(BOTH));
         drop(lab);
         drop(indirect);
         Ok(())

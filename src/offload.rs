@@ -23,6 +23,7 @@ mod lane;
 pub(crate) mod netlink;
 pub(crate) mod policy;
 mod poll;
+mod probe;
 mod rate;
 pub(crate) mod reason;
 pub(crate) mod rule;

@@ -67,6 +67,7 @@ use super::{
         PollGuard,
         PollState, //
     },
+    probe,
     reason::Reason,
     rule::{
         translate,
@@ -110,7 +111,7 @@ impl From<State> for Stay {
 }
 
 /// All rules have the same priority: no two flows match on the same packet.
-const PRIO: u32 = 1;
+pub(super) const PRIO: u32 = 1;
 
 /// The engine, while the module is loaded.
 pub(crate) static ENGINE: RcuSlot<Engine> = RcuSlot::empty();
@@ -441,26 +442,35 @@ impl Engine {
         // A flow that has a rule has room.
         let its_turn = its_turn || old.is_some();
         let in_hw = Status::of(State::InHw);
-        if !policy::is_always(dp, flow, &rule.in_port)
-            || rule.rule.enc_flags() & IGNORABLE_FLAGS == 0
-        {
+        if rule.rule.enc_flags() & IGNORABLE_FLAGS == 0 {
             self.put_rule(&entry, &rule, its_turn, text)?;
             return Ok(in_hw);
         }
 
-        let known = &entry.hw.without_flags;
-        if !known.load(Ordering::Relaxed) {
+        let always = policy::is_always(dp, flow, &rule.in_port);
+        let refuses_flags = &entry.hw.refuses_flags;
+        if !refuses_flags.load(Ordering::Relaxed) {
             match self.put_rule(&entry, &rule, its_turn, text) {
-                Err(Stay { status, .. }) if status.is_error(EOPNOTSUPP) => (),
+                Err(stay) if stay.status.is_error(EOPNOTSUPP) => {
+                    let cookie = || self.new_cookie(lane::of_flow(flow), false);
+
+                    if probe::refuses_flags(&entry.hw.block, &rule.rule, flow, cookie) {
+                        refuses_flags.store(true, Ordering::Relaxed);
+                    } else if !always {
+                        return Err(stay);
+                    }
+                }
                 done => return done.map(|()| in_hw),
             }
+        }
+        if !always {
+            return Err(Status::because(State::Refused, Reason::MatchTunnelFlags).into());
         }
         if twin::differ(dp, flow) {
             return Err(Status::because(State::Refused, Reason::TunnelFlagsDiffer).into());
         }
         rule.rule.ignore_enc_flags(IGNORABLE_FLAGS);
         self.put_rule(&entry, &rule, its_turn, text)?;
-        known.store(true, Ordering::Relaxed);
         Ok(Status::because(State::InHw, Reason::WithoutTunnelFlags))
     }
 

@@ -122,9 +122,8 @@ pub(crate) struct Hardware {
     pub(super) space: Arc<Space>,
     /// Whether the driver is to be left alone.
     pub(super) backoff: Backoff,
-    /// The driver has refused a rule that matches on flags of a tunnel, and has
-    /// taken it without.
-    pub(super) without_flags: AtomicBool,
+    /// The driver does not take rules that match on flags of a tunnel.
+    pub(super) refuses_flags: AtomicBool,
 }
 
 impl Hardware {
@@ -139,7 +138,7 @@ impl Hardware {
             block,
             space,
             backoff: Backoff::new(),
-            without_flags: AtomicBool::new(false),
+            refuses_flags: AtomicBool::new(false),
         };
         hardware.space.users.fetch_add(1, Ordering::Relaxed);
         Ok(Arc::new(hardware, GFP_KERNEL)?)

@@ -89,6 +89,8 @@ reasons! {
     Displaced = "flows with more packets have the room",
     FullBefore = "no room when a flow was tried last",
     DriverFailed = "the driver failed and is left alone for a while",
+    MatchTunnelFlags =
+        "match on the tunnel's flags for do-not-fragment and checksum, which the driver does not take",
     WithoutTunnelFlags =
         "in hardware without a match on the tunnel's flags for do-not-fragment and checksum",
     TunnelRecirc =

@@ -275,6 +275,17 @@ impl FlowRule {
         })
     }
 
+    /// A rule that matches the same packets and does nothing.
+    pub fn same_match(&self) -> Result<Self> {
+        let mut rule = Self::new(1)?;
+        // SAFETY: Both are valid and not the same, and are plain numbers. They
+        // are large, so the copy is not made on the stack.
+        unsafe {
+            core::ptr::copy_nonoverlapping(&raw const *self.matches, &raw mut *rule.matches, 1)
+        };
+        Ok(rule)
+    }
+
     /// Notes that a kind of key is matched on, and gives keys and masks.
     fn matches_on(&mut self, id: bindings::flow_dissector_key_id) -> (&mut Keys, &mut Keys) {
         let Match {
