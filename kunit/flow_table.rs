@@ -8,10 +8,24 @@ use kernel::prelude::*;
 mod tests {
     use super::*;
 
+    use core::sync::atomic::{
+        AtomicBool,
+        AtomicU32,
+        Ordering, //
+    };
+
+    use kernel::{
+        time::{
+            delay::fsleep,
+            Delta, //
+        },
+        workqueue, //
+    };
     use zerocopy::network_endian::U32 as Be32;
 
     use kernel_ext::sync::{
         bh::BhGuard,
+        rcu::RcuArc,
         rcu_cell::RcuBox, //
     };
 
@@ -151,7 +165,7 @@ mod tests {
 
     #[test]
     fn many_masks_and_the_cache_agree() -> Result {
-        const MASKS: u32 = 600;
+        const MASKS: u32 = 2000;
         let table = KBox::init(FlowTable::init(), GFP_KERNEL)?;
         let lock = ovs_lock();
         for i in 0..MASKS {
@@ -179,6 +193,96 @@ mod tests {
         }
         assert_eq!(num_masks(&table), 0);
         Ok(())
+    }
+
+    /// What a lookup that runs all the while has seen.
+    struct Looking {
+        table: FlowTable,
+        stop: AtomicBool,
+        ended: AtomicBool,
+        rounds: AtomicU32,
+        wrong: AtomicU32,
+    }
+
+    /// Flows that stay, for which each lookup has to find the right one.
+    const STAYING: u32 = 32;
+
+    impl Looking {
+        /// Looks for flows that stay and for others that come and go.
+        fn run(&self) {
+            while !self.stop.load(Ordering::Acquire) {
+                for i in 0..STAYING {
+                    let right = finds(&self.table, &key(i, 1)) == Some(i);
+                    let other = 0x0100_0000 + i;
+                    let found = finds(&self.table, &key(other, 1));
+                    if !right || found.is_some_and(|found| found != other) {
+                        self.wrong.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+                self.rounds.fetch_add(1, Ordering::Release);
+                fsleep(Delta::from_micros(10));
+            }
+            self.ended.store(true, Ordering::Release);
+        }
+    }
+
+    #[test]
+    fn lookups_are_right_while_the_table_changes() -> Result {
+        let looking = RcuArc::init::<Error>(
+            try_init!(Looking {
+                table <- FlowTable::init(),
+                stop: AtomicBool::new(false),
+                ended: AtomicBool::new(false),
+                rounds: AtomicU32::new(0),
+                wrong: AtomicU32::new(0),
+            }? Error),
+            GFP_KERNEL,
+        )?;
+        let table = &looking.table;
+        let insert = |i: u32, mark: u32| -> Result {
+            let lock = ovs_lock();
+            let mut mask = mask(32);
+            mask.skb_mark = mark;
+            table.insert(&lock, &key(i, 0), &mask, ufid(i)?, no_actions()?)?;
+            Ok(())
+        };
+        for i in 0..STAYING {
+            insert(i, 1 + i % 4)?;
+        }
+        let worker = looking.clone();
+        workqueue::system_unbound().try_spawn(GFP_KERNEL, move || worker.run())?;
+
+        // Flows of other masks, so many that the table grows.
+        let change = || -> Result {
+            for round in 0..20u32 {
+                for i in 0..200 {
+                    insert(0x0100_0000 + i, 100 + (i + round) % 50)?;
+                }
+                table.masks_cache_resize(if round % 2 == 0 { 1 } else { 256 })?;
+                fsleep(Delta::from_micros(100));
+                for i in 0..200 {
+                    table
+                        .take_id(&ovs_lock(), &ufid(0x0100_0000 + i)?)
+                        .ok_or(ENOENT)?;
+                }
+                fsleep(Delta::from_micros(100));
+            }
+            for i in 0..2000 {
+                insert(0x0200_0000 + i, 1)?;
+            }
+            Ok(())
+        };
+        let changed = change();
+        while looking.rounds.load(Ordering::Acquire) < 20 {
+            fsleep(Delta::from_millis(1));
+        }
+        looking.stop.store(true, Ordering::Release);
+        while !looking.ended.load(Ordering::Acquire) {
+            fsleep(Delta::from_millis(1));
+        }
+        assert_eq!(looking.wrong.load(Ordering::Relaxed), 0);
+        table.flush(&ovs_lock());
+        changed
     }
 
     #[test]
