@@ -95,6 +95,8 @@ pub struct Calls {
     pub bind: u32,
     /// Blocks unbound.
     pub unbind: u32,
+    /// Rules refused for matching on flags of a tunnel.
+    pub refused: u32,
     /// Rules to be destroyed that it does not have.
     pub unknown: u32,
     /// Packets of rules that were destroyed before they were asked for.
@@ -137,6 +139,7 @@ static DRIVER: Driver = Driver {
     calls: UnsafeCell::new(Calls {
         bind: 0,
         unbind: 0,
+        refused: 0,
         unknown: 0,
         lost: 0,
         last: Request {
@@ -351,6 +354,7 @@ unsafe fn replace(cls: *mut bindings::flow_cls_offload) -> i32 {
         return fail;
     }
     if enc_flags != 0 && DRIVER.no_enc_flags.load(Relaxed) {
+        locked.calls().refused += 1;
         return EOPNOTSUPP.to_errno();
     }
     if rules.n() >= rules.capacity {
