@@ -45,6 +45,7 @@ def unload_with_state(t):
     t.fam = fams()
     t.by_id = {fam.ident: fam for fam in t.fam.values()}
     t.rt.add("keepm", "dummy")
+    ovsnl.quiet_netns("keepm")
     t.rt.up("keepm")
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
     os.unshare(os.CLONE_NEWNET)
