@@ -48,7 +48,7 @@ rustdoc:
 	@qemu-ci/lint/rustdoc.sh
 
 offload-check:
-	@qemu-ci/offload/check.sh
+	@qemu-ci/offload/check.sh $(OFFLOAD_CHECK_ARGS)
 
 offload-bench:
 	@qemu-ci/offload/bench.sh $(OFFLOAD_BENCH_ARGS)

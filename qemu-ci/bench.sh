@@ -16,7 +16,7 @@
 #   --out FILE      the JSON file (default: bench.json in a folder of the cache)
 #   --quick         a tenth of the packets, 2 rounds: to see that it works
 . "$(dirname "$0")/lib.sh"
-. "$TOP/qemu-ci/kernels/um-lib.sh"
+. "$TOP/qemu-ci/kernels/lib.sh"
 
 ALL=one-burst32,one-burst1,masks32,masks256,install,delete,dump,dump-terse,memory,upcalls
 ROUNDS=5 CASES=$ALL MODULES=c,ours,floor OURS='' WORK=$(per_tree bench) OUT='' SCALE=1
@@ -74,14 +74,14 @@ for m in ${MODULES//,/ }; do
 		;;
 	floor)
 		say "floor module: build"
-		um_module uml "$TOP/qemu-ci/bench/floor" "$WORK/floor"
+		kernel_module uml "$TOP/qemu-ci/bench/floor" "$WORK/floor"
 		args+=("floor=$WORK/floor/floor.ko")
 		count=$(tr , '\n' <<<"$CASES" | grep -cxE 'one-burst(32|1)|masks(32|256)' || true)
 		;;
 	ours)
 		if [ -z "$OURS" ]; then
 			say "our module: build for the uml kernel"
-			um_module uml "$TOP" "$WORK/module"
+			kernel_module uml "$TOP" "$WORK/module"
 			OURS=$WORK/module/openvswitch.ko
 		fi
 		args+=("ours=$OURS")
@@ -103,7 +103,7 @@ binds=()
 	--out "$RESULTS/lines" --rounds "$ROUNDS" --cases "$CASES" --scale "$SCALE" "${args[@]}"
 
 in_tools python3 "$TOP/qemu-ci/bench/report.py" "$RESULTS/lines" "$RESULTS/json" \
-	--expect "$figures" --note "kernel=$(cat "$(um_dir uml)/release")" \
+	--expect "$figures" --note "kernel=$(cat "$(kernel_dir uml)/release")" \
 	--note "rounds=$ROUNDS" --note "modules=$MODULES" --note "cpus=$(nproc)" \
 	--note "load=$load,$(cut -d' ' -f1 /proc/loadavg)" \
 	--note "commit=$(git -C "$TOP" describe --always --dirty 2>/dev/null || echo unknown)"

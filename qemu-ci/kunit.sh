@@ -14,7 +14,7 @@
 #   --timeout S    for each module (default 300)
 #   --probe        see that a failing, an empty and a broken module fail
 . "$(dirname "$0")/lib.sh"
-. "$TOP/qemu-ci/kernels/um-lib.sh"
+. "$TOP/qemu-ci/kernels/lib.sh"
 
 KERNEL=uml MODULES=() PROBE=0 TIMEOUT=300
 while [ $# -gt 0 ]; do
@@ -40,7 +40,7 @@ need_root
 "$TOP/qemu-ci/kernels/$KERNEL.sh" >/dev/null
 WORK=$(per_tree kunit)
 mkdir -p "$WORK"
-missing=$(um_missing "$TOP/kunit/.kunitconfig" "$(um_dir "$KERNEL")/build/.config")
+missing=$(kernel_missing "$TOP/kunit/.kunitconfig" "$(kernel_dir "$KERNEL")/build/.config")
 [ -z "$missing" ] || die "the $KERNEL kernel lacks ${missing//$'\n'/ }: add it to qemu-ci/kernels/uml.config"
 
 passed=0 failed=0 skipped=0
@@ -80,13 +80,13 @@ run_module() {
 }
 
 if [ "$PROBE" = 1 ]; then
-	um_module "$KERNEL" "$TOP/qemu-ci/kunit/probe" "$WORK/probe-$KERNEL"
+	kernel_module "$KERNEL" "$TOP/qemu-ci/kunit/probe" "$WORK/probe-$KERNEL"
 	run_module "$WORK/probe-$KERNEL/kunit_probe.ko"
 	[ "$passed/$failed/$skipped" = 1/0/1 ] || die "the probe gave $passed/$failed/$skipped, not 1/0/1"
-	um_module "$KERNEL" "$TOP/qemu-ci/kunit/probe" "$WORK/probe-fails-$KERNEL" PROBE_FAILS=y
+	kernel_module "$KERNEL" "$TOP/qemu-ci/kunit/probe" "$WORK/probe-fails-$KERNEL" PROBE_FAILS=y
 	run_module "$WORK/probe-fails-$KERNEL/kunit_probe.ko"
 	[ "$passed/$failed/$skipped" = 2/1/1 ] || die "a failing test was not seen"
-	run_module "$(um_dir "$KERNEL")/root/lib/modules/$(cat "$(um_dir "$KERNEL")/release")/kernel/drivers/net/dummy.ko"
+	run_module "$(kernel_dir "$KERNEL")/root/lib/modules/$(cat "$(kernel_dir "$KERNEL")/release")/kernel/drivers/net/dummy.ko"
 	[ "$passed/$failed/$skipped" = 2/2/1 ] || die "a module without tests was not seen"
 	run_module "$WORK/nothing.ko"
 	[ "$passed/$failed/$skipped" = 2/3/1 ] || die "a module that does not load was not seen"
@@ -96,7 +96,7 @@ fi
 
 if [ ${#MODULES[@]} = 0 ]; then
 	say "suites: build for the $KERNEL kernel"
-	um_module "$KERNEL" "$TOP" "$WORK/module-$KERNEL" CONFIG_OPENVSWITCH_KUNIT_TEST=y
+	kernel_module "$KERNEL" "$TOP" "$WORK/module-$KERNEL" CONFIG_OPENVSWITCH_KUNIT_TEST=y
 	MODULES=("$WORK/module-$KERNEL/openvswitch.ko")
 fi
 for m in "${MODULES[@]}"; do

@@ -4,7 +4,7 @@
 # The kernel's own selftests of openvswitch, unmodified, on the C module and on
 # ours, compared test by test.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-. "$TOP/qemu-ci/kernels/um-lib.sh"
+. "$TOP/qemu-ci/kernels/lib.sh"
 
 usage() {
 	cat <<'TXT'
@@ -53,7 +53,7 @@ if [ -z "$module" ]; then
 		run_logged "$CACHE/log/build.log" "$TOP/qemu-ci/build.sh" modules
 		module=$TOP/openvswitch.ko
 	else
-		um_module uml "$TOP" "$work/module"
+		kernel_module uml "$TOP" "$work/module"
 		module=$work/module/openvswitch.ko
 	fi
 fi
@@ -61,7 +61,7 @@ module=$(realpath -- "$module")
 [ -f "$module" ] || die "selftests.sh: no module $module"
 
 source=$KSRC/tools/testing/selftests/net/openvswitch
-kernel=$(if [ "$on" = stock ]; then stock_dir; else um_dir uml; fi)
+kernel=$(if [ "$on" = stock ]; then stock_dir; else kernel_dir uml; fi)
 baseline=$CACHE/selftests-c-$(key_of "$source/openvswitch.sh" "$source/ovs-dpctl.py" "$GUESTROOT" \
 	"$kernel" "${tests[@]}")
 

@@ -18,7 +18,7 @@
 #                      (part of its name as in /proc/kallsyms) to the last: leaves
 #                      out the boot and what else the case does
 . "$(dirname "$0")/../lib.sh"
-. "$TOP/qemu-ci/kernels/um-lib.sh"
+. "$TOP/qemu-ci/kernels/lib.sh"
 
 CASE=one-burst32 MODULE=c NUMBER=40 SCALE=5 DISASM='' DURING=''
 while [ $# -gt 0 ]; do
@@ -44,14 +44,14 @@ WORK=$(per_tree bench)
 mkdir -p "$WORK"
 run_logged "$CACHE/log/bench-client.log" in_tools gcc -O2 -static \
 	-o "$WORK/ovsbench" "$TOP/qemu-ci/bench/ovsbench.c"
-root=$(um_dir uml)/root/lib/modules
+root=$(kernel_dir uml)/root/lib/modules
 binds=()
 case $MODULE in
 c)
 	what=c= object=$(find "$root" -name openvswitch.ko)
 	;;
 floor)
-	um_module uml "$TOP/qemu-ci/bench/floor" "$WORK/floor"
+	kernel_module uml "$TOP/qemu-ci/bench/floor" "$WORK/floor"
 	what=floor=$WORK/floor/floor.ko object=$WORK/floor/floor.ko
 	;;
 *)

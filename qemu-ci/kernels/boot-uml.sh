@@ -5,7 +5,7 @@
 #
 #   boot-uml.sh [OPTION]... -- COMMAND [ARG]...
 #
-#   --kernel NAME|DIR  uml (default), debug, or a folder made by um_build
+#   --kernel NAME|DIR  uml (default), debug, or a folder made by kernel_build
 #   --timeout S        give up after S seconds (default 300; the status is 124)
 #   --mem SIZE         memory of the guest (default 1G, at most 1536M)
 #   --cpus N           processors of the guest (default 2, of the debug kernel 1)
@@ -24,7 +24,7 @@
 # $RESULTS) are at the paths that they have outside. `modprobe` finds the
 # kernel's own modules.
 . "$(dirname "$0")/../lib.sh"
-. "$TOP/qemu-ci/kernels/um-lib.sh"
+. "$TOP/qemu-ci/kernels/lib.sh"
 
 KERNEL=uml TIMEOUT=300 MEM=1G CPUS='' RESULTS='' DMESG='' CHECK=0 APPEND=() UNDER=() BINDS=()
 
@@ -62,7 +62,7 @@ case $MEM in
 esac
 case $KERNEL in
 */*) KDIR=$KERNEL ;;
-*) KDIR=$(um_dir "$KERNEL") ;;
+*) KDIR=$(kernel_dir "$KERNEL") ;;
 esac
 [ -e "$KDIR/release" ] ||
 	die "the kernel in $KDIR is not built: run qemu-ci/kernels/$KERNEL.sh"

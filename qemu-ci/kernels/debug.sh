@@ -4,9 +4,9 @@
 # The debug kernel as user-mode Linux: KASAN, lockdep, RCU checks, kmemleak and
 # fault injection at close to native speed. See debug.config.
 . "$(dirname "$0")/../lib.sh"
-. "$TOP/qemu-ci/kernels/um-lib.sh"
+. "$TOP/qemu-ci/kernels/lib.sh"
 
 need_root
 [ -d "$TOOLROOT" ] || "$TOP/qemu-ci/setup/toolroot.sh"
-locked debug um_build debug
-um_dir debug
+locked debug kernel_build debug
+kernel_dir debug

@@ -5,9 +5,9 @@
 # kernel source at -O2, with Rust, the in-tree openvswitch.ko and what the
 # benches send packets with, and little else.
 . "$(dirname "$0")/../lib.sh"
-. "$TOP/qemu-ci/kernels/um-lib.sh"
+. "$TOP/qemu-ci/kernels/lib.sh"
 
 need_root
 [ -d "$TOOLROOT" ] || "$TOP/qemu-ci/setup/toolroot.sh"
-locked uml um_build uml
-um_dir uml
+locked uml kernel_build uml
+kernel_dir uml

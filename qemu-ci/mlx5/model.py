@@ -336,7 +336,28 @@ def kernel_trouble(known=None):
         "general protection",
         "refcount_t",
         "leaked",
-        "use-after-free",
+        "possible circular",
+        "possible recursive",
+        "inconsistent lock",
+        "suspicious RCU",
+        "sleeping function",
+        "ODEBUG:",
+        "Poison",
+        "Redzone",
     )
     lines = [line for line in run("dmesg").splitlines() if any(w in line for w in words)]
     return [line for line in lines if not (known and "WARNING:" in line and known in line)]
+
+
+def kernel_leaks():
+    """What kmemleak finds, on a kernel that has it: two scans, as pointers may be
+    in registers during one of them."""
+    path = "/sys/kernel/debug/kmemleak"
+    if not os.path.exists(path):
+        return ""
+    for _ in range(2):
+        time.sleep(6)
+        with open(path, "w") as f:
+            f.write("scan")
+    with open(path) as f:
+        return f.read()

@@ -7,9 +7,10 @@
 
 usage() {
 	cat <<'TXT'
-usage: check.sh [--module FILE.ko] [--only TEXT] [--results DIR]
+usage: check.sh [--kernel pc] [--module FILE.ko] [--only TEXT] [--results DIR]
 
-  --module FILE.ko  our module, built for the stock kernel (default: build it)
+  --kernel pc       a debug kernel with NET_TC_SKB_EXT in place of the stock one, which is built if it is not there (a quarter of an hour)
+  --module FILE.ko  our module, built for that kernel (default: build it)
   --only TEXT       only the first case (the set-up) and those whose title has a word of TEXT, which are comma-separated
   --results DIR     where logs and results go
 
@@ -18,12 +19,17 @@ anything failed.
 TXT
 }
 
-module='' only='' results=$CACHE/results/offload
+kernel='' module='' only='' results=$CACHE/results/offload
 while [ $# -gt 0 ]; do
 	case $1 in
-	--module | --only | --results)
+	--kernel | --module | --only | --results)
 		[ $# -ge 2 ] || die "offload/check.sh: $1 needs a value (see --help)"
 		;;&
+	--kernel)
+		[ "$2" = pc ] || die "offload/check.sh: no kernel '$2' (pc; none: the stock one)"
+		kernel=$2
+		shift
+		;;
 	--module) module=$(realpath -- "$2"); shift ;;
 	--only) only=$2; shift ;;
 	--results) results=$2; shift ;;
@@ -34,7 +40,20 @@ while [ $# -gt 0 ]; do
 done
 
 mlx5_setup
-mlx5_modules module "$module"
+if [ -z "$kernel" ]; then
+	mlx5_modules module "$module"
+	boot=(--timeout 900 --env "MLX5_KO=$MLX5_KO" --ro "${MLX5_KO%/*}")
+else
+	. "$TOP/qemu-ci/kernels/lib.sh"
+	"$TOP/qemu-ci/kernels/$kernel.sh"
+	boot=(--timeout 2400 --kernel "$(kernel_dir "$kernel")/root" --env CHAINS=1 --clean-log)
+	if [ -z "$module" ]; then
+		say "module: build for the $kernel kernel"
+		out=$(per_tree "offload-$kernel")
+		kernel_module "$kernel" "$TOP" "$out"
+		module=$out/openvswitch.ko
+	fi
+fi
 
 rm -rf "$results"
 mkdir -p "$results"
@@ -44,8 +63,7 @@ trap 'mlx5_stop "$RUN" 2>/dev/null; rm -rf "$RUN"' EXIT
 say "offload: boot with the device model"
 rc=0
 mlx5_start "$RUN" --vfs 4
-mlx5_boot "$RUN" --timeout 900 --results "$results" --module "$module" \
-	--env "MLX5_KO=$MLX5_KO" --ro "${MLX5_KO%/*}" \
+mlx5_boot "$RUN" --results "$results" --module "$module" "${boot[@]}" \
 	-- python3 "$TOP/qemu-ci/offload/check_offload.py" ${only:+"$only"} \
 	>"$results/offload.log" 2>&1 || rc=$?
 grep -E '^(PASS|FAIL|SKIP) ' "$results/offload.log" || true
@@ -57,7 +75,7 @@ if [ "$rc" -gt 1 ]; then
 	die "the guest ended with status $rc; its log is $results/offload.log"
 fi
 # The rest needs two guests: not where some cases were asked for.
-if [ -z "$only" ] && ! "$TOP/qemu-ci/offload/same.sh" "$module" "$results/same" &&
+if [ -z "$only$kernel" ] && ! "$TOP/qemu-ci/offload/same.sh" "$module" "$results/same" &&
 	[ ! -e "$results/same/same.json" ]; then
 	mkdir -p "$results/same"
 	echo '[{"suite":"same","case":"both guests","status":"fail","detail":"did not run","seconds":0}]' \

@@ -18,6 +18,7 @@ from model import (  # noqa: E402
     Model,
     cpu_rx,
     eswitch,
+    kernel_leaks,
     kernel_trouble,
     load,
     quiet_ipv6,
@@ -33,6 +34,9 @@ PORTS = ["uplink", "vf0", "vf1", "vf2", "vf3"]
 # The generator's frames: UDP from port 1000 to 2000, 10.0.0.1 to 10.0.0.2.
 IP = "eth(),eth_type(0x0800),ipv4()"
 UDP = "eth(),eth_type(0x0800),ipv4(proto=17,frag=no),udp(dst=2000)"
+
+# Whether the kernel hands over packets that hardware has not finished.
+CHAINS = bool(os.environ.get("CHAINS"))
 
 DISPLACED = "flows with more packets have the room"
 
@@ -493,6 +497,52 @@ def delayed(lab):
         sh("python3", TOOL, "set", "--dp", "dp0", "--after", "default")
 
 
+@suite.case("recirculation: what misses in the middle of chains goes on in software")
+@fresh
+def recirculation(lab):
+    v1 = number("vf1")
+    first = f"recirc_id(0),{IP}"
+    lab.add(first, "set(eth(dst=0e:00:00:00:00:07)),recirc(17)")
+    if not CHAINS:
+        lab.only("refused", "cannot hand over an unfinished packet")
+        return "this kernel has no chains: refused"
+    second = f"recirc_id(17),{IP}"
+
+    def frames(**args):
+        before = lab.cpu()
+        found = lab.model.capture("vf1", lambda: lab.model.send("vf0", count=5, **args))
+        time.sleep(0.5)
+        return [f[:40].hex() for f in found], lab.cpu() - before
+
+    lab.only("hardware")
+    lab.traffic("vf0", 50, cpu=50)
+    lab.counted(50)
+    lab.add(second, str(v1))
+    waited("both in hardware", lambda: states(lab) == {"hardware": 2}, 5)
+    lab.traffic("vf0", 200, ["vf1"])
+    hard, cpu = frames()
+    expect("the CPU received", cpu, 0)
+    expect("destinations", [f[:12] for f in hard], ["0e0000000007"] * 5)
+    # One that hardware cannot do: it gets what the first one has changed.
+    sh("ovs-dpctl", "mod-flow", "dp0", f"in_port({number('vf0')}),{second}", f"trunc(1000),{v1}")
+    waited("one in software", lambda: states(lab) == {"hardware": 1, "refused": 1}, 5)
+    soft, cpu = frames(rate=100)
+    expect("the CPU received", cpu, 5)
+    expect("software's frames", soft, hard)
+    lab.traffic("vf0", 50, ["vf1"], cpu=50)
+
+    def packets():
+        dump = run("ovs-dpctl dump-flows dp0")
+        return sorted(int(n) for n in re.findall(r"packets:(\d+)", dump))
+
+    waited("counts", lambda: packets() == [260, 310], 5)
+    # What has no first flow does not get to the second.
+    sh("ovs-dpctl", "del-flow", "dp0", f"in_port({number('vf0')}),{first}")
+    time.sleep(0.5)
+    lab.traffic("vf0", 20, cpu=20)
+    expect("counts", packets(), [260])
+
+
 @suite.case("VXLAN: the switch sends through a tunnel, and takes what comes out of it")
 @fresh
 def vxlan(lab):
@@ -617,6 +667,7 @@ def leave(lab):
     expect("flow entries", status["flow_entries"], 0)
     expect("model errors", status["errors"], 0)
     expect("kernel log", kernel_trouble(), [])
+    expect("memory that nothing points to", kernel_leaks(), "")
 
 
 @suite.case("the driver goes while flows come and go, and then our module")
@@ -628,6 +679,7 @@ def unbind(lab):
     run("rmmod mlx5_core")
     expect("model errors", lab.model.ask("status")["errors"], 0)
     expect("kernel log", kernel_trouble(), [])
+    expect("memory that nothing points to", kernel_leaks(), "")
 
 
 if __name__ == "__main__":

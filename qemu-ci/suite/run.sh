@@ -4,7 +4,7 @@
 # The differential suite: the same cases on the kernel's own C module and on
 # ours, each in a fresh boot of the same kernel, and a comparison.
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
-. "$TOP/qemu-ci/kernels/um-lib.sh"
+. "$TOP/qemu-ci/kernels/lib.sh"
 
 SUITE_DIR=$TOP/qemu-ci/suite
 
@@ -75,7 +75,7 @@ build_ours() {
 		run_logged "$CACHE/log/build.log" "$TOP/qemu-ci/build.sh" modules
 		module=$TOP/openvswitch.ko
 	else
-		um_module "$on" "$TOP" "$out/module"
+		kernel_module "$on" "$TOP" "$out/module"
 		module=$out/module/openvswitch.ko
 	fi
 	[ -f "$module" ] || die "the build made no $module"
@@ -114,7 +114,7 @@ run_on() {
 		compare+=(--failure "the kernel's log or the leak detector has a report, see $out/ours.dmesg")
 }
 
-[ "$on" = stock ] || [ -e "$(um_dir "$on")/release" ] || "$KERNELS/$on.sh"
+[ "$on" = stock ] || [ -e "$(kernel_dir "$on")/release" ] || "$KERNELS/$on.sh"
 if [ -n "$self" ]; then
 	run_on c-1 C
 	run_on c-2 C
