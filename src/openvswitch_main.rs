@@ -31,7 +31,11 @@ use self::{
     drop::DROP_REASONS,
     offload::{
         engine::EngineGuard,
-        netlink::OVS_OFFLOAD_GENL_FAMILY, //
+        netlink::OVS_OFFLOAD_GENL_FAMILY,
+        policy::{
+            Setting,
+            GLOBAL, //
+        }, //
     },
     vport::internal_dev::ovs_internal_dev_rtnl_link_register, //
 };
@@ -112,6 +116,10 @@ module! {
             default: true,
             description: "Have hardware run flows where it can (default Y)",
         },
+        offload_always: bool {
+            default: false,
+            description: "Also where drivers do not match on all that a flow does: flags of outer headers (default N)",
+        },
     },
 }
 
@@ -141,9 +149,13 @@ impl kernel::Module for OvsModule {
         let level = EXEC_LEVEL.alloc()?;
         let link = ovs_internal_dev_rtnl_link_register()?;
         let barrier = BarrierOnDrop;
-        if !module_parameters::offload.value() {
-            offload::policy::GLOBAL.set(offload::policy::Setting::Never);
-        }
+        let offload = module_parameters::offload.value();
+        let always = module_parameters::offload_always.value();
+        GLOBAL.set(match (offload, always) {
+            (false, _) => Setting::Never,
+            (true, false) => Setting::Auto,
+            (true, true) => Setting::Always,
+        });
         let engine = EngineGuard::new()?;
         let net = ovs_net::register()?;
         let notify = DpNotify::register()?;

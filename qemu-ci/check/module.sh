@@ -61,6 +61,18 @@ loads() {
 		lsmod | grep ^openvswitch'
 }
 
+parameters() {
+	# shellcheck disable=SC2016 # expanded in the guest
+	"$TOP/qemu-ci/boot.sh" --timeout 120 --clean-log --module "$ko" -- sh -ec '
+		for p in :auto offload=0:never offload_always=1:always "offload=0 offload_always=1:never"; do
+			modprobe openvswitch ${p%:*}
+			"$0" show >/tmp/shown
+			grep policy: /tmp/shown
+			grep -qx "policy: ${p#*:}" /tmp/shown
+			modprobe -r openvswitch
+		done' "$TOP/tools/net/ovs-offload"
+}
+
 expect 'the module builds' built
 expect 'the build has no warning' no_warnings
 expect 'it is called openvswitch' is "$(field name)" openvswitch
@@ -68,5 +80,6 @@ expect 'its license is GPL' is "$(field license)" GPL
 expect 'it has the six generic-netlink aliases' aliases
 expect 'it holds the Rust crate' all_rust
 expect 'it loads by name and by alias, and unloads, in place of the C one' loads
+expect 'its parameters are the policy at first' parameters
 echo "$passed passed, $failed failed, 0 skipped"
 [ "$failed" = 0 ]
