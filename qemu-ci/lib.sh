@@ -165,13 +165,20 @@ make_root() {
 # end_children: end what this script has started and what that has started, for
 # a trap at exit: a job in the background does not hear an interrupt.
 end_children() {
-	local p all parent
-	all=" $(tree_of $$ | tr '\n' ' ')"
+	local p all='' before=none
+	# Stopped first, until no new ones come: a shell whose child is ended goes on
+	# with its next command.
+	while [ "$all" != "$before" ]; do
+		before=$all all=
+		for p in $(tree_of $$); do
+			[ "$p" = $$ ] || ! kill -STOP "$p" 2>/dev/null || all+=" $p"
+		done
+	done
 	for p in $all; do
-		[ "$p" != $$ ] || continue
-		# Still one of ours, and not a new process of an old number.
-		parent=$(sed -n 's/^PPid:\t//p' "/proc/$p/status" 2>/dev/null) || continue
-		[[ $all != *" ${parent:-none} "* ]] || kill "$p" 2>/dev/null || true
+		kill "$p" 2>/dev/null || true
+	done
+	for p in $all; do
+		kill -CONT "$p" 2>/dev/null || true
 	done
 }
 
