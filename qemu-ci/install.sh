@@ -5,6 +5,8 @@
 # modprobe looks before the kernel's own folder.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+no_arguments "$@"
+
 ko=$TOP/openvswitch.ko
 prefix=${INSTALL_MOD_PATH:-}
 [ -f "$ko" ] || die "there is no openvswitch.ko: run 'make' first (with KDIR= for a kernel other than the stock one)"

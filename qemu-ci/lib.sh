@@ -32,6 +32,11 @@ die() {
 	exit 1
 }
 
+# no_arguments ARGUMENT...: for a script that takes none.
+no_arguments() {
+	[ $# = 0 ] || die "${0##*/} takes no argument, not '$1'"
+}
+
 # need_root: most of the work is chroot, mount and mknod.
 need_root() {
 	[ "$(id -u)" = 0 ] || die "this needs root (chroot, mounts): run it as root, for example with sudo"

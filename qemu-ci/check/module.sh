@@ -5,6 +5,8 @@
 # and unloads on the stock kernel ten times, and leaves a clean log.
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
+no_arguments "$@"
+
 passed=0 failed=0
 
 # expect TEXT CMD...: one test.

@@ -35,6 +35,9 @@ usage() {
 
 while [ $# -gt 0 ]; do
 	case $1 in
+	--kernel | --timeout | --mem | --cpus | --results | --bind | --dmesg | --under | --append)
+		[ $# -ge 2 ] || die "boot-uml.sh: $1 needs a value (see --help)"
+		;;&
 	--kernel) KERNEL=$2; shift ;;
 	--timeout) TIMEOUT=$2; shift ;;
 	--mem) MEM=$2; shift ;;
@@ -47,7 +50,7 @@ while [ $# -gt 0 ]; do
 	--append) read -ra APPEND <<<"$2"; shift ;;
 	--help) usage 0 ;;
 	--) shift; break ;;
-	*) usage ;;
+	*) die "boot-uml.sh: unknown option '$1' (see --help)" ;;
 	esac
 	shift
 done

@@ -6,6 +6,7 @@
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/qemu-ci/kernels/lib.sh"
 
+no_arguments "$@"
 need_root
 [ -d "$TOOLROOT" ] || "$TOP/qemu-ci/setup/toolroot.sh"
 locked pc kernel_build pc

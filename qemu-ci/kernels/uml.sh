@@ -7,6 +7,7 @@
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/qemu-ci/kernels/lib.sh"
 
+no_arguments "$@"
 need_root
 [ -d "$TOOLROOT" ] || "$TOP/qemu-ci/setup/toolroot.sh"
 locked uml kernel_build uml

@@ -6,6 +6,8 @@
 # command lines that it keeps, and give them to rustdoc.
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
+no_arguments "$@"
+
 need_root
 build=$(per_tree lint)
 run_logged "$CACHE/log/rustdoc-build.log" "$TOP/qemu-ci/build.sh" --out "$build" modules

@@ -5,6 +5,8 @@
 # from the CPU to the model's switch, with the counters that prove it.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+no_arguments "$@"
+
 mlx5_setup
 ko=$("$TOP/qemu-ci/mlx5/driver.sh")
 RUN=$(mktemp -d "$MLX5_CACHE/run.XXXXXX")

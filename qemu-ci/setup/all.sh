@@ -6,7 +6,7 @@
 # interrupted begins again.
 . "$(dirname "$0")/../lib.sh"
 
-[ $# = 0 ] || die "all.sh takes no argument"
+no_arguments "$@"
 need_root
 mkdir -p "$CACHE/log"
 trap end_children EXIT
