@@ -424,16 +424,18 @@ def busiest(lab):
         sent = {1: 0, 2: 0, 3: 0}
 
         def rate_of_first():
-            lab.model.send("vf0", count=150, rate=1000, src_ip="10.0.0.1")
-            sent[1] += 150
+            lab.model.send("vf0", count=300, rate=500, src_ip="10.0.0.1")
+            sent[1] += 300
             return any(f["state"] == "hardware" and f.get("rate", 0) >= 40 for f in lab.flows())
 
         # Rates in hardware are known some seconds later than those in software.
-        waited("a rate in hardware", rate_of_first, 15)
-        deadline = time.monotonic() + 30
+        waited("a rate in hardware", rate_of_first, 30)
+        # Enough packets a round that a machine that is busy with other things
+        # still makes a rate of them.
+        deadline = time.monotonic() + 60
         while True:
-            for n, count in ((1, 150), (3, 100)):
-                lab.model.send("vf0", count=count, rate=1000, src_ip=f"10.0.0.{n}")
+            for n, count in ((1, 300), (3, 200)):
+                lab.model.send("vf0", count=count, rate=500, src_ip=f"10.0.0.{n}")
                 sent[n] += count
             flows = lab.flows()
             reasons = {f.get("reason") for f in flows if f["state"] == "no-space"}
@@ -441,7 +443,7 @@ def busiest(lab):
             if len(busy) == 2 and reasons == {DISPLACED}:
                 break
             if time.monotonic() > deadline:
-                raise Failed(f"no move in 30 s, reasons {reasons}: {lab.flows()}")
+                raise Failed(f"no move in 60 s, reasons {reasons}: {lab.flows()}")
         before = lab.cpu()
         for n in (1, 3):
             lab.model.send("vf0", count=200, rate=2000, src_ip=f"10.0.0.{n}")
@@ -450,7 +452,7 @@ def busiest(lab):
         expect("the CPU received", lab.cpu() - before, 0)
         # What a driver has not looked at is lost with a rule that goes, a second's
         # packets at most; nothing is counted twice.
-        waited("counts", lambda: all(0 <= sent[n] - by_source(lab)[n] <= 250 for n in sent), 5)
+        waited("counts", lambda: all(0 <= sent[n] - by_source(lab)[n] <= 500 for n in sent), 5)
         ports = {p["name"]: p for p in tool("ports", "--dp", "dp0")}
         expect("room", ports[lab.devs["vf0"]].get("capacity") in (2, 3), True)
     finally:
