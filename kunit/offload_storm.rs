@@ -62,6 +62,14 @@ mod tests {
     /// to the rest.
     const ROUNDS: u32 = 60;
 
+    /// How long it lasts at most, where the kernel is too slow for [`MANY`] rules
+    /// in that time.
+    const MOST_ROUNDS: u32 = 15 * ROUNDS;
+
+    /// How many rules are asked for in a storm, and how many make one.
+    const MANY: u32 = 40;
+    const ENOUGH: u32 = 5;
+
     /// How many flows a storm makes at most.
     const MAX_FLOWS: usize = 4000;
 
@@ -194,7 +202,10 @@ mod tests {
             })?;
         }
         let mut disturbed = Ok(());
-        for round in 0..ROUNDS {
+        for round in 0..MOST_ROUNDS {
+            if round >= ROUNDS && (disturbed.is_err() || driver::calls().replace >= MANY) {
+                break;
+            }
             disturbed = disturbed.and_then(|()| disturb(lab, round));
             sleep(20);
         }
@@ -217,7 +228,7 @@ mod tests {
         check(calls.unknown == 0, "no rule destroyed twice")?;
 
         let all = storm.all.lock();
-        let counted: u64 = all.iter().map(|flow| total_stats(flow).packets).sum();
+        let counted = || -> u64 { all.iter().map(|flow| total_stats(flow).packets).sum() };
         let sent = storm.sent.load(Relaxed);
         pr_info!(
             "{} flows, {} rules, {} packets, {} lost by the driver\n",
@@ -226,8 +237,13 @@ mod tests {
             sent,
             calls.lost
         );
-        check(sent > 0 && calls.replace > 20, "a storm")?;
-        check(counted + calls.lost == sent, "every packet counted once")?;
+        check(sent > 0 && calls.replace >= ENOUGH, "a storm")?;
+        // What a rule has counted comes to its flow after the rule has gone.
+        let right = until(3000, || counted() + calls.lost == sent);
+        if !right {
+            pr_err!("{} packets counted\n", counted());
+        }
+        check(right, "every packet counted once")?;
         check(
             all.iter().all(|flow| flow.offload.cookie().is_none()),
             "no flow with a rule",
@@ -334,7 +350,7 @@ mod tests {
                 match round % 6 {
                     0 => driver::fail(EOPNOTSUPP, 5),
                     2 => driver::fail(ENOSPC, 5),
-                    4 if round > ROUNDS / 2 => driver::fail(EIO, 1),
+                    4 if (ROUNDS / 2..ROUNDS).contains(&round) => driver::fail(EIO, 1),
                     _ => (),
                 }
                 driver::set_delay(round % 3);

@@ -118,7 +118,7 @@ module! {
         },
         offload_always: bool {
             default: false,
-            description: "Also where drivers do not match on all that a flow does: flags of outer headers (default N)",
+            description: "Leave out outer flags that drivers do not match on (default N)",
         },
     },
 }
