@@ -207,8 +207,9 @@ impl FlowTable {
             return self.lookup_all(ctx, train, masks, key, None).0;
         };
         let hash = union.hash(&self.seeds, key);
-        let known = cache.get(hash);
-        if let Some(mask) = known.and_then(|i| masks.get(i)) {
+        // The list may have become shorter since.
+        let known = cache.get(hash).filter(|&place| place < masks.len());
+        if let Some(mask) = known.and_then(|place| masks.get(place)) {
             let flow = self.masked_flow_lookup(ctx, train, mask, key);
             if flow.is_some() {
                 return Lookup {
