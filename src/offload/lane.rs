@@ -52,12 +52,12 @@ const WAITS: usize = 1 << LANE_BITS;
 
 /// The lane of a flow.
 pub(super) fn of_flow(flow: &SwFlow) -> usize {
-    let (words, more) = flow.masked_words();
-
     if twin::has_flags(flow) {
         // What may come to have a rule in common.
         return twin::with_common_words(flow, |words| of_words(words.iter()));
     }
+    let (words, more) = flow.masked_words();
+
     of_words(Iterator::chain(words.iter(), more))
 }
 
