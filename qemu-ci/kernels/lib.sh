@@ -130,8 +130,9 @@ kernel_build() {
 	rm -rf "$dir/root"
 	run_logged "$CACHE/log/$name-install.log" in_tools make -C "$KSRC" \
 		O="$dir/build" "${args[@]}" INSTALL_MOD_PATH="$dir/root" modules_install
-	[ "$name" != pc ] || cp "$dir/build/arch/x86/boot/bzImage" "$(echo "$dir"/root/lib/modules/*)/vmlinuz"
 	cp "$dir/build/include/config/kernel.release" "$dir/release.tmp"
+	[ "$name" != pc ] || cp "$dir/build/arch/x86/boot/bzImage" \
+		"$dir/root/lib/modules/$(cat "$dir/release.tmp")/vmlinuz"
 	mv "$dir/release.tmp" "$dir/release"
 	say "$name kernel: ready in $dir"
 }
