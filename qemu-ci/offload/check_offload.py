@@ -647,6 +647,12 @@ tunnels.add_cases(suite, fresh, tool, TOOL)
 races.add_cases(suite, fresh, tool, TOOL)
 
 
+@suite.case("storm: a namespace goes with its datapath")
+@fresh
+def namespace(_lab):
+    return races.namespace_goes()
+
+
 @suite.case("our module goes, with rules in hardware and traffic, and comes back")
 @fresh
 def unload(lab):

@@ -2,6 +2,7 @@
 """Flows that come, change and go all the time, while ports, the driver and the
 device do."""
 
+import json
 import os
 import random
 import sys
@@ -26,13 +27,13 @@ class Storm(threading.Thread):
     """Adds, changes and deletes flows as fast as it can. What fails fails:
     ports and flows come and go."""
 
-    def __init__(self, dp_ifindex, number, ports):
+    def __init__(self, dp_ifindex, number, ports, netns=None):
         super().__init__(daemon=True)
         self.dp = dp_ifindex
         self.number = number
         self.ports = ports
-        self.nl = nlcore.Socket()
-        self.family = nlcore.get_family(self.nl, "ovs_flow")
+        self.netns = netns
+        self.nl = self.family = None
         self.random = random.Random(number)
         self.over = threading.Event()
         self.done = dict.fromkeys((o.NEW, o.SET, o.DEL), 0)
@@ -65,12 +66,17 @@ class Storm(threading.Thread):
         return all(n > 5 for n in self.done.values())
 
     def run(self):
+        if self.netns:
+            nlcore.in_netns(self.netns)
+        self.nl = nlcore.Socket()
+        self.family = nlcore.get_family(self.nl, "ovs_flow")
         rnd = self.random
         while not self.over.is_set():
             match = rnd.randrange(MATCHES)
             cmd = rnd.choice((o.NEW, o.NEW, o.SET, o.DEL))
             out = b"".join(o.a_output(p) for p in rnd.sample(self.ports, rnd.randint(1, 2)))
             self.request(cmd, match, None if cmd == o.DEL else out)
+        self.nl.close()
 
 
 def storm(lab, tool, what, restore):
@@ -203,6 +209,44 @@ def module_goes(lab, ports):
         run("ovs-dpctl add-dp dp0")
         for dev in ports:
             run(f"ovs-dpctl add-if dp0 {dev}")
+
+
+def namespace_goes():
+    """A network namespace goes with the datapath, the ports and the tunnel in
+    it, while flows come and go there. Such flows stay in software, but the
+    engine hears of them."""
+    asked = 0
+    for _ in range(5):
+        run("ip netns add gone")
+        run("ip link add gone0 type veth peer name p0 netns gone")
+        inside = "ip netns exec gone"
+        run(f"{inside} ip link set p0 up")
+        run(f"{inside} ovs-dpctl add-dp dpx")
+        run(f"{inside} ovs-dpctl add-if dpx p0")
+        run(f"{inside} ip link add vx1 type vxlan external dstport 4799")
+        run(f"{inside} ovs-dpctl add-if dpx vx1")
+        dp = json.loads(run("ip -n gone -j link show dpx"))[0]["ifindex"]
+        storms = [Storm(dp, n, [0, 1, 2], "/run/netns/gone") for n in (1, 2)]
+        for s in storms:
+            s.start()
+        time.sleep(CALM / 3)
+        # It goes with the last thread and socket in it.
+        run("ip netns del gone")
+        time.sleep(CALM / 3)
+        for s in storms:
+            s.over.set()
+        for s in storms:
+            s.join(30)
+            asked += sum(s.done.values())
+        expect("requests that do not come back", sum(s.is_alive() for s in storms), 0)
+        deadline = time.monotonic() + 20
+        while os.path.exists("/sys/class/net/gone0"):
+            if time.monotonic() > deadline:
+                raise Failed("the namespace does not go")
+            time.sleep(0.05)
+    expect("kernel log", kernel_trouble(), [])
+    expect_true("requests", asked > 50, f"only {asked} came through")
+    return f"{asked} requests in 5 namespaces"
 
 
 def driver_goes(lab, tool):
