@@ -186,6 +186,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_of_room_goes_with_the_last_flow() -> Result {
+        let lab = Lab::new()?;
+        driver::set_capacity(1);
+        let a = lab.add(1)?;
+        assert!(until(2000, || in_hw(&a)));
+        let b = lab.add(2)?;
+        assert!(until(2000, || state(&b) == State::NoSpace));
+        driver::set_capacity(16);
+        lab.delete(&b);
+        lab.delete(&a);
+        assert!(until(2000, || driver::n_rules() == 0));
+        // Nobody waits until more room is tried for.
+        let calls = driver::calls().replace;
+        let c = lab.add(3)?;
+        let d = lab.add(4)?;
+        assert!(until(500, || in_hw(&c) && in_hw(&d)));
+        assert_eq!(driver::calls().replace - calls, 2);
+        Ok(())
+    }
+
+    #[test]
     fn a_change_with_no_room_for_two() -> Result {
         let lab = Lab::new()?;
         driver::set_capacity(1);

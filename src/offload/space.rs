@@ -218,6 +218,7 @@ impl Space {
     /// A flow does not wait any more.
     pub(super) fn leave(&self) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.forget_if_idle();
     }
 
     /// Takes room for a rule, if there is any. While flows wait it is for those
@@ -238,6 +239,15 @@ impl Space {
     /// A rule is gone, or was not taken.
     pub(super) fn release(&self) {
         self.used.fetch_sub(1, Ordering::Relaxed);
+        self.forget_if_idle();
+    }
+
+    /// What was learned from the rules of one load says little about the next
+    /// one: a driver may have refused for a reason that has passed.
+    fn forget_if_idle(&self) {
+        if self.used.load(Ordering::Relaxed) == 0 && !self.is_wanted() {
+            self.capacity.store(UNKNOWN, Ordering::Relaxed);
+        }
     }
 
     /// The driver had no room for a rule, which is released.
