@@ -66,9 +66,8 @@ mod tests {
     /// in that time.
     const MOST_ROUNDS: u32 = 15 * ROUNDS;
 
-    /// How many rules are asked for in a storm, and how many make one.
+    /// How many rules it has to ask for until then.
     const MANY: u32 = 40;
-    const ENOUGH: u32 = 5;
 
     /// How many flows a storm makes at most.
     const MAX_FLOWS: usize = 4000;
@@ -231,25 +230,15 @@ mod tests {
         let counted = || -> u64 { all.iter().map(|flow| total_stats(flow).packets).sum() };
         let sent = storm.sent.load(Relaxed);
         pr_info!(
-            "{} flows, {} rules, {} packets, {} lost by the driver\n",
+            "{} flows, {} rules, {} packets, {} counted, {} lost by the driver\n",
             all.len(),
             calls.replace,
             sent,
+            counted(),
             calls.lost
         );
-        check(sent > 0 && calls.replace >= ENOUGH, "a storm")?;
-        // What a rule has counted comes to its flow after the rule has gone.
-        if !until(3000, || counted() + calls.lost == sent) {
-            pr_err!("{} packets counted\n", counted());
-        }
-        // A rule that is taken out just when its port goes loses its last counts
-        // if the port has asked for them: a packet in fifty at most, and none is
-        // counted twice.
-        let known = counted() + calls.lost;
-        check(
-            known <= sent && sent - known <= sent / 50,
-            "every packet counted once",
-        )?;
+        check(sent > 0 && calls.replace > 20, "a storm")?;
+        check(counted() + calls.lost == sent, "every packet counted once")?;
         check(
             all.iter().all(|flow| flow.offload.cookie().is_none()),
             "no flow with a rule",
@@ -352,11 +341,12 @@ mod tests {
         storm(
             &mut lab,
             |_, round| {
-                driver::set_capacity([256, 16, 4, 0][round as usize / 2 % 4]);
-                match round % 6 {
-                    0 => driver::fail(EOPNOTSUPP, 5),
-                    2 => driver::fail(ENOSPC, 5),
-                    4 if (ROUNDS / 2..ROUNDS).contains(&round) => driver::fail(EIO, 1),
+                // More room is tried for about once a second.
+                driver::set_capacity([256, 16, 256, 4, 256, 0][round as usize / 16 % 6]);
+                match round {
+                    40 => driver::fail(EIO, 1),
+                    _ if round % 6 == 0 => driver::fail(EOPNOTSUPP, 5),
+                    _ if round % 64 == 3 => driver::fail(ENOSPC, 2),
                     _ => (),
                 }
                 driver::set_delay(round % 3);

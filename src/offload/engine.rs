@@ -53,6 +53,7 @@ use super::{
         For,
         Job,
         Rule,
+        Stay,
         Waiting, //
     },
     lane::{
@@ -91,24 +92,6 @@ use crate::{
     },
     flow::SwFlow, //
 };
-
-/// Why a flow is in software, and what it waits for if it is not to stay there.
-struct Stay {
-    status: Status,
-    wait: Option<For>,
-}
-
-impl From<Status> for Stay {
-    fn from(status: Status) -> Self {
-        Self { status, wait: None }
-    }
-}
-
-impl From<State> for Stay {
-    fn from(state: State) -> Self {
-        Status::of(state).into()
-    }
-}
 
 /// All rules have the same priority: no two flows match on the same packet.
 pub(super) const PRIO: u32 = 1;
@@ -318,6 +301,10 @@ impl Engine {
             Ok(status) => {
                 if flow.offload.set_status(status, "") {
                     moved(dp, flow);
+                }
+                // It may have gone with its port since, see `rule_gone()`.
+                if flow.offload.cookie().is_none() {
+                    flow.offload.set_status(Status::of(State::NoBlock), "");
                 }
             }
             Err(Stay { status, wait }) => {
@@ -606,28 +593,44 @@ impl Engine {
         Ok(())
     }
 
-    fn take(&self, cookie: usize) -> Option<Arc<Rule>> {
-        let rule = self.lane_of(cookie)?.rules.take(cookie)?;
+    fn rule(&self, cookie: usize) -> Option<Arc<Rule>> {
+        self.lane_of(cookie)?.rules.get(cookie)
+    }
 
-        rule.hw.space.release();
-        self.totals.removed.fetch_add(1, Ordering::Relaxed);
-        Some(rule)
+    /// Forgets a rule that the hardware has no more.
+    fn forget(&self, cookie: usize) {
+        if let Some(rule) = self
+            .lane_of(cookie)
+            .and_then(|lane| lane.rules.take(cookie))
+        {
+            rule.hw.space.release();
+            self.totals.removed.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Destroys the rule with a cookie, or ends the wait under it, if it is
     /// still there.
     pub(super) fn remove(&self, cookie: usize) {
         if lane::waits(cookie) {
-            self.leave(cookie);
-        } else if let Some(rule) = self.take(cookie) {
-            // An error is that it has gone with its port; then its last counts
-            // have come by `rule_gone()`, or nobody has them.
-            if let Ok(delta) = rule.hw.block.destroy(cookie) {
+            return self.leave(cookie);
+        }
+        // It is known until it is destroyed: a port that goes before has its last
+        // counts, and has to find the flow that they are of.
+        let Some(rule) = self.rule(cookie) else {
+            return;
+        };
+        match rule.hw.block.destroy(cookie) {
+            Ok(delta) => {
                 trace::stats(cookie, &delta);
                 rule.flow.offload.add(&delta);
             }
-            rule.flow.offload.clear_cookie(cookie);
+            // Somebody else destroys it, and does the rest.
+            Err(ENOENT) => return,
+            // It has gone with its port.
+            Err(_) => (),
         }
+        self.forget(cookie);
+        rule.flow.offload.clear_cookie(cookie);
     }
 
     fn leave(&self, cookie: usize) {
@@ -653,8 +656,7 @@ impl Engine {
     /// Has the rule `cold` make room for the flow that waits under `hot`.
     fn swap(&self, cold: usize, hot: usize) {
         // Either may have gone since.
-        let rule = self.lane_of(cold).and_then(|lane| lane.rules.get(cold));
-        let (Some(rule), Some(_)) = (rule, self.waiting(hot)) else {
+        let (Some(rule), Some(_)) = (self.rule(cold), self.waiting(hot)) else {
             return;
         };
 
@@ -673,12 +675,13 @@ impl Engine {
 
     /// Takes note that a rule has gone from the hardware.
     pub(super) fn rule_gone(&self, cookie: usize, delta: &HwDelta) {
-        let Some(rule) = self.take(cookie) else {
+        let Some(rule) = self.rule(cookie) else {
             return;
         };
 
         trace::stats(cookie, delta);
         rule.flow.offload.add(delta);
+        self.forget(cookie);
         if rule.flow.offload.clear_cookie(cookie) {
             rule.flow.offload.set_status(Status::of(State::NoBlock), "");
             moved(&rule.dp, &rule.flow);

@@ -22,7 +22,11 @@ use kernel_ext::{
 use super::{
     chain::ChainUse,
     hardware::Hardware,
-    rate::Meter, //
+    rate::Meter,
+    state::{
+        State,
+        Status, //
+    }, //
 };
 use crate::{
     datapath::Datapath,
@@ -136,6 +140,24 @@ impl For {
             }
             _ => false,
         }
+    }
+}
+
+/// Why a flow is in software, and what it waits for if it is not to stay there.
+pub(super) struct Stay {
+    pub(super) status: Status,
+    pub(super) wait: Option<For>,
+}
+
+impl From<Status> for Stay {
+    fn from(status: Status) -> Self {
+        Self { status, wait: None }
+    }
+}
+
+impl From<State> for Stay {
+    fn from(state: State) -> Self {
+        Status::of(state).into()
     }
 }
 

@@ -326,10 +326,7 @@ impl FlowBlock {
     /// Takes all rules away from the driver.
     fn destroy_all(&self, bound: &Bound, gone: &mut dyn FnMut(usize, HwDelta)) {
         while let Some(cookie) = self.take_cookie() {
-            let delta = stats(bound, cookie).unwrap_or_default();
-            // As for traffic control, there is nothing to be done on an error.
-            let _ = command(bound, cookie, bindings::flow_cls_command_FLOW_CLS_DESTROY);
-            gone(cookie, delta);
+            gone(cookie, destroy(bound, cookie));
         }
     }
 
@@ -379,14 +376,12 @@ impl FlowBlock {
     }
 
     /// Takes a rule away from the driver and gives its last counters. Sleeps,
-    /// as [`FlowBlock::replace`]. `ENOENT` if there is no such rule, `ENODEV` if
-    /// the block is not bound.
+    /// as [`FlowBlock::replace`]. `ENOENT` if there is no such rule, or somebody
+    /// else is about it; `ENODEV` if the block is not bound.
     pub fn destroy(&self, cookie: usize) -> Result<HwDelta> {
         self.with(|bound| {
             self.cookies.lock().remove(&cookie).ok_or(ENOENT)?;
-            let delta = stats(bound, cookie).unwrap_or_default();
-            command(bound, cookie, bindings::flow_cls_command_FLOW_CLS_DESTROY)?;
-            Ok(delta)
+            Ok(destroy(bound, cookie))
         })
     }
 
@@ -678,6 +673,14 @@ fn command(bound: &Bound, cookie: usize, command: bindings::flow_cls_command) ->
 
 fn stats(bound: &Bound, cookie: usize) -> Result<HwDelta> {
     command(bound, cookie, bindings::flow_cls_command_FLOW_CLS_STATS)
+}
+
+/// Takes a rule away from the driver and gives its last counters.
+fn destroy(bound: &Bound, cookie: usize) -> HwDelta {
+    let delta = stats(bound, cookie).unwrap_or_default();
+    // As for traffic control, there is nothing to be done on an error.
+    let _ = command(bound, cookie, bindings::flow_cls_command_FLOW_CLS_DESTROY);
+    delta
 }
 
 fn zeroed_cls() -> bindings::flow_cls_offload {
