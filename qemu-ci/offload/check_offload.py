@@ -13,6 +13,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "mlx5"))
 import races  # noqa: E402
+import tables  # noqa: E402
 import tunnels  # noqa: E402
 from model import (  # noqa: E402
     Model,
@@ -45,7 +46,8 @@ suite = Suite("offload")
 
 def tool(*args):
     """The project's own tool, as JSON."""
-    return json.loads(sh("python3", TOOL, *args, "--json"))
+    said = sh("python3", TOOL, *args, "--json")
+    return json.loads(said) if said else None
 
 
 def number(port):
@@ -643,6 +645,7 @@ def vswitchd(lab):
             run(f"ovs-dpctl add-if dp0 {dev}")
 
 
+tables.add_cases(suite, fresh, tool)
 tunnels.add_cases(suite, fresh, tool, TOOL)
 races.add_cases(suite, fresh, tool, TOOL)
 
