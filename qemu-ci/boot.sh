@@ -50,7 +50,7 @@ wrong() {
 	die "boot.sh: $* (see boot.sh --help)"
 }
 
-SPLAT='WARNING: |BUG: |Oops|kernel BUG at|general protection fault|Kernel panic|INFO: (task|rcu|possible|suspicious)|suspicious RCU usage|possible (recursive|circular) locking|KASAN:|UBSAN:|unreferenced object|refcount_t:|inconsistent lock state|sleeping function called|Call Trace:'
+TROUBLE=$TOP/qemu-ci/kernels/trouble.re
 
 kernel=${KERNEL:-} guest_root=$GUESTROOT under='' results='' timeout=600 smp=2 mem=1536M append=''
 accel='' show_dmesg='' clean_log='' console='' timing=''
@@ -263,8 +263,8 @@ case $rc in
 125) printf 'error: the guest ended without an exit status\n' >&2 ;;
 esac
 [ -z "$show_dmesg" ] || cat "$results/dmesg.txt" >&2
-if [ -n "$clean_log" ] && grep -aqE "$SPLAT" "$results/dmesg.txt" "$WORK/console"; then
-	grep -ahE -A25 "$SPLAT" "$results/dmesg.txt" "$WORK/console" | head -n 60 >&2
+if [ -n "$clean_log" ] && grep -aqEf "$TROUBLE" "$results/dmesg.txt" "$WORK/console"; then
+	grep -ahEf "$TROUBLE" -A25 "$results/dmesg.txt" "$WORK/console" | head -n 60 >&2
 	[ "$rc" != 0 ] || rc=99
 fi
 exit "$rc"

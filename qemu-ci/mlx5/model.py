@@ -6,10 +6,15 @@ import fcntl
 import glob
 import json
 import os
+import re
 import socket
 import struct
 import subprocess
 import time
+
+KERNELS = os.path.join(os.path.dirname(__file__), "..", "kernels")
+with open(os.path.join(KERNELS, "trouble.re"), encoding="ascii") as lines:
+    TROUBLE = re.compile("|".join(lines.read().splitlines()))
 
 
 class Refused(Exception):
@@ -329,24 +334,9 @@ def kernel_trouble(known=None):
     """Lines of the kernel log that must not be there, but for a warning of the
     function `known`. A stall that RCU reports is none of them: it says that this
     machine gave the guest no time."""
-    words = (
-        "WARNING:",
-        "BUG:",
-        "Oops",
-        "general protection",
-        "refcount_t",
-        "leaked",
-        "possible circular",
-        "possible recursive",
-        "inconsistent lock",
-        "suspicious RCU",
-        "sleeping function",
-        "ODEBUG:",
-        "Poison",
-        "Redzone",
-    )
-    lines = [line for line in run("dmesg").splitlines() if any(w in line for w in words)]
-    return [line for line in lines if not (known and "WARNING:" in line and known in line)]
+    found = [line for line in run("dmesg").splitlines() if TROUBLE.search(line)]
+    known = re.compile("INFO: rcu|soft lockup" + (f"|WARNING:.*{known}" if known else ""))
+    return [line for line in found if not known.search(line)]
 
 
 def kernel_leaks():

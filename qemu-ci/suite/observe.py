@@ -25,12 +25,9 @@ NOISE = re.compile(
     r"^ |^Modules linked in|bytes leftover|"
     r"attribute type \d+ has an invalid length"
 )
-SPLAT = re.compile(
-    r"WARNING: |BUG: |Oops|kernel BUG|general protection|"
-    r"KASAN|UBSAN|refcount_t|suspicious RCU|INFO: |"
-    r"unregister_netdevice: waiting|leaked reference|"
-    r"rust_kernel: panicked|Call Trace|objects were not freed"
-)
+KERNELS = os.path.join(os.path.dirname(__file__), "..", "kernels")
+with open(os.path.join(KERNELS, "trouble.re"), encoding="ascii") as lines:
+    SPLAT = re.compile("|".join(lines.read().splitlines()))
 
 
 class KernelLog:
