@@ -261,6 +261,8 @@ impl Engine {
             if jobs.is_empty() {
                 break;
             }
+            // Once for all of them, as what they tell of has happened.
+            let mut offered = false;
             for job in jobs {
                 match job {
                     Job::Sync { dp, flow } => {
@@ -277,6 +279,7 @@ impl Engine {
                     Job::Swap { cold, hot } => self.swap(cold, hot),
                     Job::Flush(dp) => self.flush(lane, &dp),
                     Job::PortBound { dp, port_no } => sync_port(&dp, port_no),
+                    Job::Offer if mem::replace(&mut offered, true) => (),
                     Job::Offer => block::offer_tunnels(),
                     Job::PortAdded(dp) => sync_flows(&dp, |flow| {
                         flow.offload.status().reason == Reason::OutputGone.code()
