@@ -56,8 +56,17 @@ stock_ready() {
 	[ -e "$(stock_dir)/build/.ready" ] && [ -e "$(stock_dir)/abi" ] || "$TOP/qemu-ci/setup/kernel-stock.sh"
 }
 
+# in_turn COMMAND...: one build in a tree at a time.
+in_turn() {
+	locked "module-$(sha256sum <<<"${out:-$TOP}" | cut -c1-12)" "$@"
+}
+
 # kbuild ARGUMENT...: Kbuild for this tree, in the tool root.
 kbuild() {
+	in_turn kbuild_now "$@"
+}
+
+kbuild_now() {
 	local src=$TOP
 	[ -z "$out" ] || { src=$out; copy_tree; }
 	EXTRA_BIND="${out:-} ${kdir:-}" in_tools make --no-print-directory -j"$(nproc)" "$@" M="$src"
@@ -140,7 +149,7 @@ build_kdir() {
 	have=$(rustc --version 2>/dev/null) || have=none
 	if [ "$have" = "$want" ]; then
 		[ -z "$out" ] || copy_tree
-		make --no-print-directory -C "$kdir" M="${out:-$TOP}" -j"$(nproc)" "$@"
+		in_turn make --no-print-directory -C "$kdir" M="${out:-$TOP}" -j"$(nproc)" "$@"
 		return
 	fi
 	[ -d "$TOOLROOT" ] || "$TOP/qemu-ci/setup/toolroot.sh"
