@@ -64,6 +64,7 @@ def rules(*devs):
     def wrap(f):
         def inner(lab):
             lab.tc = Tc(*[lab.up if d == "up" else lab.reps[d] for d in devs])
+            lab.refusals = 0
             before = lab.model.ask("status")
             try:
                 result = f(lab)
@@ -76,10 +77,7 @@ def rules(*devs):
                     break
                 time.sleep(0.1)
             expect("left in the model", left, [])
-            expect(
-                "commands refused", now["refused"] - before["refused"], getattr(lab, "refusals", 0)
-            )
-            lab.refusals = 0
+            expect("commands refused", now["refused"] - before["refused"], lab.refusals)
             return result
 
         return inner
