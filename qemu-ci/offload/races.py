@@ -187,8 +187,9 @@ def module_goes(lab, ports):
         for source, to in ((2, 3), (3, 2), (1, 4)):
             sh("ovs-dpctl", "add-flow", "dp0", f"in_port({source}),{key}", str(to))
         expect("states", [f["state"] for f in lab.settle()], ["hardware"] * 3)
+        # For longer than a busy machine takes for what follows.
         for stream, port in ((1, "vf0"), (2, "vf1")):
-            lab.model.ask("gen", port=port, count=12000, rate=3000, stream=stream)
+            lab.model.ask("gen", port=port, count=300000, rate=3000, stream=stream)
         time.sleep(0.5)
         if not with_dp:
             run("ovs-dpctl del-dp dp0")
@@ -199,11 +200,8 @@ def module_goes(lab, ports):
         if left > before:
             raise Failed(f"{left - before} entries left in the model")
         expect("the module is gone", os.path.exists("/sys/module/openvswitch"), False)
-        deadline = time.monotonic() + 15
-        while not all(s["done"] for s in lab.model.ask("gen-status")["streams"]):
-            if time.monotonic() > deadline:
-                raise Failed("the streams do not end")
-            time.sleep(0.1)
+        time.sleep(1)
+        lab.model.ask("gen-stop")
         expect("kernel log", kernel_trouble(), [])
         run("modprobe openvswitch")
         run("ovs-dpctl add-dp dp0")
