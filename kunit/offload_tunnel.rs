@@ -92,7 +92,7 @@ mod tests {
                 w.put(OVS_TUNNEL_KEY_ATTR_IPV4_DST, &[0xff, 0xff, 0xff, 0])
             }),
             to_2,
-            "n_proto=88cc/ffff enc_addr_type=15 enc_flags=0x0/0x0 enc_keyid=00000007/ffffffff \
+            "n_proto=88cc/ffff enc_addr_type=2 enc_flags=0x0/0x0 enc_keyid=00000007/ffffffff \
              enc_src=0a000001/ffffffff enc_dst=0a000000/ffffff00 -> tunnel_decap redirect(lo)",
         )?);
         assert!(is(
@@ -102,7 +102,7 @@ mod tests {
                 w.put_u8(OVS_TUNNEL_KEY_ATTR_TTL, 0xff)
             }),
             to_2,
-            "n_proto=88cc/ffff enc_addr_type=16 enc_flags=0x0/0x0 \
+            "n_proto=88cc/ffff enc_addr_type=3 enc_flags=0x0/0x0 \
              enc_dst=22222222222222222222222222222222/ffffffffffffffffffffffffffffffff \
              enc_ttl=40/ff -> tunnel_decap redirect(lo)",
         )?);
@@ -119,7 +119,7 @@ mod tests {
                 w.put_flag(OVS_TUNNEL_KEY_ATTR_DONT_FRAGMENT)
             }),
             to_2,
-            "n_proto=88cc/ffff enc_addr_type=15 enc_flags=0x8/0xc enc_tp_dst=12b5/ffff \
+            "n_proto=88cc/ffff enc_addr_type=2 enc_flags=0x8/0xc enc_tp_dst=12b5/ffff \
              -> tunnel_decap redirect(lo)",
         )?);
         // IPv6 has no such flag, in no packet.
@@ -130,7 +130,7 @@ mod tests {
                 w.put_flag(OVS_TUNNEL_KEY_ATTR_DONT_FRAGMENT)
             }),
             to_2,
-            "n_proto=88cc/ffff enc_addr_type=16 enc_flags=0x0/0x4 -> tunnel_decap redirect(lo)",
+            "n_proto=88cc/ffff enc_addr_type=3 enc_flags=0x0/0x4 -> tunnel_decap redirect(lo)",
         )?);
         Ok(())
     }

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import time
+from functools import partial
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "mlx5"))
 import races  # noqa: E402
@@ -598,10 +599,21 @@ def vxlan(lab):
         expect("frames out of the tunnel", [f.hex() for f in inner], [frame[50:].hex()])
         expect("the CPU received", lab.cpu() - before, 0)
         lab.counted(1)
-        # Another tunnel's packet is another flow's.
-        other = frame[:46] + b"\0\0\x4e\0" + frame[50:]
-        inner = lab.model.capture("vf1", lambda: ask("send", port="uplink", hex=other.hex()))
-        expect("frames of another tunnel", inner, [])
+        # Packets of another tunnel are another flow's.
+        for what, at, value in (
+            ("id", 46, b"\0\0\x4e"),
+            ("source", 26, bytes([192, 0, 2, 3])),
+            ("destination", 30, bytes([192, 0, 2, 4])),
+            ("TTL", 22, bytes([63])),
+        ):
+            other = frame[:at] + value + frame[at + len(value) :]
+            other = other[:14] + tunnels.checksummed(other[14:34]) + other[34:]
+            before = lab.cpu()
+            inner = lab.model.capture("vf1", partial(ask, "send", port="uplink", hex=other.hex()))
+            time.sleep(0.3)
+            expect(f"frames of a tunnel with another {what}", inner, [])
+            expect(f"the CPU received what has another {what}", lab.cpu() - before, 1)
+        lab.counted(1)
         lab.clear()
 
         # What the driver does not say is software's.

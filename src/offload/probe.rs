@@ -33,7 +33,7 @@ use crate::flow::{
 ///
 /// For that, rules are in hardware for a moment. They drop what no host has
 /// sent, as software would: packets whose outer source is the limited broadcast
-/// address, or a multicast one.
+/// address, or a multicast one, and whose outer destination is none.
 #[inline(never)]
 pub(super) fn refuses_flags(
     block: &FlowBlock,
@@ -60,14 +60,15 @@ pub(super) fn refuses_flags(
 fn probe(rule: &FlowRule, ipv6: bool, flags: bool) -> Result<FlowRule> {
     let mut probe = rule.same_match()?;
 
+    // To no destination, as drivers look for the way back from there.
     if ipv6 {
-        let all = ([0xff; 16], [0xff; 16]);
+        let all = [0xff; 16];
 
-        probe.enc_ipv6_addrs(all, all);
+        probe.enc_ipv6_addrs((all, all), ([0; 16], all));
     } else {
-        let all = (Be32::new(u32::MAX), Be32::new(u32::MAX));
+        let all = Be32::new(u32::MAX);
 
-        probe.enc_ipv4_addrs(all, all);
+        probe.enc_ipv4_addrs((all, all), (Be32::new(0), all));
     }
     if !flags {
         probe.ignore_enc_flags(IGNORABLE_FLAGS);

@@ -61,14 +61,6 @@ impl AddrType {
             Self::Ipv6 => bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_IPV6_ADDRS as u16,
         }
     }
-
-    fn as_raw_enc(self) -> u16 {
-        match self {
-            Self::None => 0,
-            Self::Ipv4 => bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_ENC_IPV4_ADDRS as u16,
-            Self::Ipv6 => bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_ENC_IPV6_ADDRS as u16,
-        }
-    }
 }
 
 /// How many kinds of keys there are.
@@ -431,7 +423,9 @@ impl FlowRule {
     pub fn enc_control(&mut self, addr_type: AddrType, flags: (u32, u32)) {
         let (key, mask) =
             self.matches_on(bindings::flow_dissector_key_id_FLOW_DISSECTOR_KEY_ENC_CONTROL);
-        key.enc_control.addr_type = addr_type.as_raw_enc();
+        // As for the inner header, whatever the names of the keys are: drivers
+        // compare it with those of that one.
+        key.enc_control.addr_type = addr_type.as_raw();
         mask.enc_control.addr_type = u16::MAX;
         (key.enc_control.flags, mask.enc_control.flags) = flags;
     }
