@@ -9,7 +9,10 @@ use kernel::prelude::*;
 mod tests {
     use super::*;
 
-    use kernel::error::code::EIO;
+    use kernel::error::code::{
+        EIO,
+        ENETUNREACH, //
+    };
 
     use kernel_ext::{
         kunit_flow_offload_driver as driver,
@@ -243,6 +246,12 @@ mod tests {
         assert!(until(1000, || state(&third) == State::Failed));
         let fourth = lab.add(4)?;
         assert!(until(500, || in_hw(&fourth)));
+        // Nor is what has no route.
+        driver::fail(ENETUNREACH, 1);
+        let fifth = lab.add(5)?;
+        assert!(until(1000, || state(&fifth) == State::Failed));
+        let sixth = lab.add(6)?;
+        assert!(until(500, || in_hw(&sixth)));
         Ok(())
     }
 

@@ -51,6 +51,8 @@ impl Verdict {
             code::EOPNOTSUPP | code::EINVAL | code::ERANGE | code::E2BIG | code::EEXIST => {
                 Self::Rule
             }
+            // There is no route to the other end of its tunnel.
+            code::ENETUNREACH | code::EHOSTUNREACH | code::EACCES => Self::Rule,
             // mlx5_core has the latter two for what its firmware means by it.
             code::ENOSPC | code::EAGAIN | code::ENOMEM => Self::Full,
             code::ENODEV => Self::Gone,
