@@ -408,9 +408,19 @@ fn flows(dev: &Device) -> Value {
                 .into_iter()
                 .flat_map(|p| p.steps.iter().map(ToString::to_string))
                 .collect();
+            // Words of struct fte_match_param: at which byte, value and mask.
+            let mask = t.groups.values().find(|g| g.id == e.group).map(|g| &g.mask);
+            let matches: Vec<String> = mask
+                .into_iter()
+                .flat_map(|mask| mask.iter().zip(&e.value).enumerate())
+                .filter(|(_, (mask, _))| **mask != 0)
+                .map(|(n, (mask, value))| format!("{:#05x}: {value:08x}/{mask:08x}", 4 * n))
+                .collect();
             entries.push(json!({
                 "index": index,
                 "group": e.group,
+                "match": matches,
+                "flow_source": e.flow_source,
                 "action": format!("{:#x}", e.action),
                 "flow_tag": e.flow_tag,
                 "destinations": dests,
