@@ -26,6 +26,7 @@ mod tests {
                 csum,
                 AddrType,
                 BindError,
+                Binder,
                 DriverText,
                 FlowBlock,
                 FlowRule,
@@ -262,7 +263,7 @@ mod tests {
 
     fn bind(dev: &NetDevice) -> Result<Arc<FlowBlock>, BindError> {
         let guard = RtnlGuard::new();
-        FlowBlock::bind(dev, false, |_, _| (), guard.proof())
+        FlowBlock::bind(dev, Binder::Ingress, |_, _| (), guard.proof())
     }
 
     fn unbind(block: &FlowBlock, gone: impl FnMut(usize, HwDelta)) {

@@ -21,6 +21,7 @@ mod tests {
     use crate::net::{
         flow_offload::{
             BindError,
+            Binder,
             DriverText,
             FlowBlock,
             FlowRule,
@@ -42,11 +43,11 @@ mod tests {
     }
 
     /// Binds the block of a device that has no driver.
-    fn bind(indirect: bool) -> Result<Arc<FlowBlock>, BindError> {
+    fn bind(binder: Binder) -> Result<Arc<FlowBlock>, BindError> {
         let failed = |e| BindError::Failed(e, DriverText::new());
         let lo = NetDevice::get_by_name(Net::init(), c"lo").ok_or(failed(ENODEV))?;
         let guard = RtnlGuard::new();
-        FlowBlock::bind(&lo, indirect, gone, guard.proof())
+        FlowBlock::bind(&lo, binder, gone, guard.proof())
     }
 
     fn put_rules(block: &FlowBlock) -> Result {
@@ -64,11 +65,17 @@ mod tests {
 
     #[test]
     fn without_a_driver() -> Result {
-        assert!(matches!(bind(true), Err(BindError::NoDriver)));
+        assert!(matches!(
+            bind(Binder::IndirectIngress),
+            Err(BindError::NoDriver)
+        ));
         let driver = Indirect::load()?;
-        assert!(matches!(bind(false), Err(BindError::NoDriver)));
+        assert!(matches!(bind(Binder::Ingress), Err(BindError::NoDriver)));
         driver.set_unwilling();
-        assert!(matches!(bind(true), Err(BindError::Failed(EOPNOTSUPP, _))));
+        assert!(matches!(
+            bind(Binder::IndirectIngress),
+            Err(BindError::Failed(EOPNOTSUPP, _))
+        ));
         drop(driver);
         // Nothing was left that a driver would be asked for.
         let driver = Indirect::load()?;
@@ -80,7 +87,7 @@ mod tests {
     #[test]
     fn a_block_through_its_life() -> Result {
         let driver = Indirect::load()?;
-        let Ok(block) = bind(true) else {
+        let Ok(block) = bind(Binder::IndirectIngress) else {
             return Err(EIO);
         };
         assert!(block.is_bound() && !Indirect::is_idle());
@@ -100,7 +107,7 @@ mod tests {
     #[test]
     fn a_driver_that_goes() -> Result {
         let driver = Indirect::load()?;
-        let Ok(block) = bind(true) else {
+        let Ok(block) = bind(Binder::IndirectIngress) else {
             return Err(EIO);
         };
         put_rules(&block)?;

@@ -123,6 +123,63 @@ mod tests {
         Ok(())
     }
 
+    fn to_host(w: &mut AttrBuf) -> Result {
+        output(w, INTERNAL_PORT.into())
+    }
+
+    /// With a mask of the destination address.
+    fn mask_dst(w: &mut AttrBuf, last: u8) -> Result {
+        mask_tcp4(w)?;
+        let mut mask = [0xff; 12];
+        mask[..6].fill(0);
+        mask[11] = last;
+        w.put(OVS_KEY_ATTR_ETHERNET, &mask)
+    }
+
+    fn for_host(w: &mut AttrBuf) -> Result {
+        mask_dst(w, 0xff)
+    }
+
+    #[test]
+    fn to_the_host() -> Result {
+        const MATCH: &str = "addr_type=0 flags=0x0/0x1 n_proto=0800/ffff ip_proto=06/ff \
+                             eth_dst=020000000002/ffffffffffff -> ";
+        let is_rule = |actions: Put, text: &str| -> Result<bool> {
+            let whole = CString::try_from_fmt(fmt!("{}{}", MATCH, text))?;
+            is(tcp4, for_host, actions, whole.to_str().map_err(|_| EINVAL)?)
+        };
+        assert!(is_rule(to_host, "ptype(0) redirect_ingress(lo)")?);
+        assert!(is_rule(
+            |w| {
+                set_ttl(w, 9)?;
+                to_host(w)
+            },
+            "mangle(2+8,09000000/ff000000) csum(0x1) ptype(0) redirect_ingress(lo)"
+        )?);
+        // It would come in as if it were for the host, whatever its address.
+        let other = Reason::InternalOtherHost;
+        assert!(tcp_refused(to_host, other)?);
+        assert!(refused(tcp4, |w| mask_dst(w, 0xf0), to_host, other)?);
+        let rewritten: Put = |w| {
+            set_eth_dst(w)?;
+            to_host(w)
+        };
+        assert!(refused(tcp4, for_host, rewritten, other)?);
+        for actions in [
+            (|w| {
+                to_host(w)?;
+                output(w, 2)
+            }) as Put,
+            |w| {
+                output(w, 2)?;
+                to_host(w)
+            },
+        ] {
+            assert!(refused(tcp4, for_host, actions, Reason::InternalNotAlone)?);
+        }
+        Ok(())
+    }
+
     #[test]
     fn clones() -> Result {
         assert!(tcp_is(

@@ -12,7 +12,10 @@ use crate::{
         uapi::*, //
     },
     offload::{
-        action::OutPort,
+        action::{
+            OutKind,
+            OutPort, //
+        },
         reason::Reason,
         rule::translate_rule, //
     },
@@ -33,6 +36,10 @@ pub(crate) type Put = fn(&mut AttrBuf) -> Result;
 /// The ports of two tunnels.
 pub(crate) const TUNNEL_PORT: u16 = 50;
 pub(crate) const GRE_PORT: u16 = 51;
+
+/// An internal port, and its address, which is the destination of [`MACS`].
+pub(crate) const INTERNAL_PORT: u16 = 52;
+const INTERNAL_ADDR: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
 pub(crate) const MACS: [u8; 12] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
 
@@ -81,11 +88,11 @@ pub(crate) fn flow(key: Put, mask: Put, actions: Put) -> Result<Result<Outcome, 
         ports.push(port_no, GFP_KERNEL)?;
         Ok(OutPort {
             dev: NetDevice::get_by_name(Net::init(), c"lo").ok_or(Reason::OutputGone)?,
-            // Of a tunnel over UDP, of one without ports, and of no tunnel.
-            tunnel: match port_no {
-                TUNNEL_PORT => Some(true),
-                GRE_PORT => Some(false),
-                _ => None,
+            kind: match port_no {
+                TUNNEL_PORT => OutKind::Tunnel { udp: true },
+                GRE_PORT => OutKind::Tunnel { udp: false },
+                INTERNAL_PORT => OutKind::Internal(INTERNAL_ADDR),
+                _ => OutKind::Device,
             },
         })
     });

@@ -50,8 +50,12 @@ use crate::{
             DP_VPORT_GENL_FAMILY, //
         },
     },
-    offload::driver_may_have_come,
+    offload::{
+        driver_may_have_come,
+        internal_port_changed, //
+    },
     vport::{
+        internal_dev,
         netdev::{
             ovs_netdev_detach_dev,
             ovs_netdev_get_vport, //
@@ -118,6 +122,15 @@ impl NetdevNotifier for DpDeviceNotifier {
             )
         {
             driver_may_have_come();
+        }
+        if matches!(
+            event,
+            NetdevEvent::UP | NetdevEvent::DOWN | NetdevEvent::CHANGEADDR
+        ) {
+            if let Some(vport) = internal_dev::vport_of(dev, rtnl) {
+                vport.block().internal_changed(&vport, rtnl);
+                internal_port_changed(&vport);
+            }
         }
         if !matches!(event, NetdevEvent::UNREGISTER | NetdevEvent::FEAT_CHANGE) {
             return;

@@ -165,13 +165,26 @@ pub(crate) fn port_added(_lock: &OvsGuard, dp: &RcuArc<Datapath>) {
     }
 }
 
+/// The device of an internal port has come up, gone down or got another address.
+/// May be called with the rtnl lock held.
+pub(crate) fn internal_port_changed(vport: &Vport) {
+    if ACTIVE.load(Ordering::Relaxed) {
+        look_for_another_way(vport);
+        queue(Job::PortAdded(vport.dp().clone()));
+    }
+}
+
+fn look_for_another_way(vport: &Vport) {
+    queue_all(|| Job::PortRemoved {
+        dp: vport.dp().clone(),
+        port_no: vport.port_no(),
+    });
+}
+
 /// A port is gone from its datapath.
 pub(crate) fn port_removed(_lock: &OvsGuard, vport: &Vport) {
     if ACTIVE.load(Ordering::Relaxed) {
-        queue_all(|| Job::PortRemoved {
-            dp: vport.dp().clone(),
-            port_no: vport.port_no(),
-        });
+        look_for_another_way(vport);
     }
 }
 

@@ -18,7 +18,10 @@ use kernel_ext::net::{
         FlowRule,
         MangleBase, //
     },
-    netdevice::NetDeviceRef, //
+    netdevice::{
+        NetDevice,
+        NetDeviceRef, //
+    }, //
 };
 use zerocopy::{
     network_endian::U16 as Be16,
@@ -53,8 +56,22 @@ const MAX_PUSHES: usize = 2;
 pub(crate) struct OutPort {
     /// Its device.
     pub(crate) dev: NetDeviceRef,
-    /// It is a tunnel's; whether packets go to a UDP port.
-    pub(crate) tunnel: Option<bool>,
+    /// What is behind it.
+    pub(crate) kind: OutKind,
+}
+
+/// What is behind a port that is sent to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum OutKind {
+    /// A device that sends.
+    Device,
+    /// A tunnel.
+    Tunnel {
+        /// Its packets go to a UDP port.
+        udp: bool,
+    },
+    /// The host, which receives what is for this address.
+    Internal([u8; 6]),
 }
 
 /// Where outputs go.
@@ -456,9 +473,12 @@ impl<'a, F: FnMut(u16) -> Result<OutPort, Reason>> Builder<'a, F> {
         if port_no == self.outputs.in_port {
             return Err(Reason::OutputToInPort);
         }
-        self.put_changes()?;
         let port = (self.outputs.port)(port_no)?;
-        if let Some(udp) = port.tunnel {
+        if let OutKind::Internal(addr) = port.kind {
+            return self.output_internal(&port.dev, addr, last);
+        }
+        self.put_changes()?;
+        if let OutKind::Tunnel { udp } = port.kind {
             let dst = self.tunnel.ok_or(Reason::EncapNoTunnel)?;
             put_encap(self.rule, dst, udp)?;
         }
@@ -468,6 +488,29 @@ impl<'a, F: FnMut(u16) -> Result<OutPort, Reason>> Builder<'a, F> {
             self.rule.push_mirred(&port.dev)?;
         }
         Ok(())
+    }
+
+    /// Has the host receive packets on an internal port with this address.
+    ///
+    /// Rules of a tunnel that ends at the host may take them before they get
+    /// there. Those that they leave come in on the port as packets for this
+    /// host, so they must be.
+    fn output_internal(
+        &mut self,
+        dev: &NetDevice,
+        addr: [u8; 6],
+        last: bool,
+    ) -> Result<(), Reason> {
+        if !last || self.rule.n_actions() != 0 {
+            return Err(Reason::InternalNotAlone);
+        }
+        let for_host = self.mask.eth_dst == [0xff; 6] && self.key.eth_dst == addr;
+        if !for_host || self.changes.eth.touches(0, addr.len()) {
+            return Err(Reason::InternalOtherHost);
+        }
+        self.put_changes()?;
+        self.rule.push_ptype_host()?;
+        Ok(self.rule.push_redirect_ingress(dev)?)
     }
 
     /// Goes through a list: all actions, or a clone's. At its end the packet is

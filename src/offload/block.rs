@@ -26,6 +26,7 @@ use kernel_ext::{
     net::{
         flow_offload::{
             BindError,
+            Binder,
             DriverText,
             FlowBlock, //
         },
@@ -35,6 +36,7 @@ use kernel_ext::{
             Rtnl,
             RtnlGuard, //
         },
+        tc_skb_ext, //
     },
     time::boot_msecs, //
 };
@@ -65,14 +67,16 @@ const RETRY_MS: u64 = 1000;
 pub(crate) enum BlockState {
     /// It can.
     Bound,
-    /// There is no device that hardware could be behind: an internal port.
+    /// There is no device that hardware could be behind: an internal port that
+    /// is down, or on a kernel where hardware cannot hand over packets there.
     Internal,
     /// The datapath is not in the initial network namespace: what drivers give
     /// back after a miss they give back there.
     Namespace,
     /// The port is gone.
     Gone,
-    /// A tunnel's device, which no driver takes rules for yet.
+    /// The device of a tunnel or an internal port, which no driver takes rules for
+    /// yet.
     NoOffer,
     /// The driver refused.
     Refused(BindError),
@@ -112,10 +116,22 @@ struct State {
     asked: u64,
 }
 
+/// Which packets a port's rules are for. What the host sends on an internal port
+/// the port receives.
+fn binder_of(vport: &Vport) -> Binder {
+    if vport.is_internal() {
+        Binder::IndirectEgress
+    } else if tunnel_kind(vport.dev()).is_some() {
+        Binder::IndirectIngress
+    } else {
+        Binder::Ingress
+    }
+}
+
 /// Asks the driver of a device to take rules.
-fn bind(dev: &NetDevice, indirect: bool, rtnl: Rtnl<'_>) -> Result<Arc<Hardware>, BindError> {
+fn bind(dev: &NetDevice, binder: Binder, rtnl: Rtnl<'_>) -> Result<Arc<Hardware>, BindError> {
     let gone = |cookie, delta| rules_gone(&[(cookie, delta)]);
-    let block = FlowBlock::bind(dev, indirect, gone, rtnl)?;
+    let block = FlowBlock::bind(dev, binder, gone, rtnl)?;
 
     Hardware::new(block.clone(), dev.port_parent_id(rtnl)).map_err(|err| {
         block.unbind(rtnl, |_, _| ());
@@ -209,7 +225,9 @@ impl PortBlock {
     fn ask_again(&self, vport: &Vport) {
         let guard = RtnlGuard::new();
         // Until the lock is released, it is a port's or no port's.
-        if vport.dev().is_ovs_port() {
+        if vport.is_internal() {
+            self.internal_changed(vport, guard.proof());
+        } else if vport.dev().is_ovs_port() {
             self.bind(vport, guard.proof());
         }
     }
@@ -222,15 +240,26 @@ impl PortBlock {
         }
     }
 
-    /// Asks the driver of a netdev port's device to take rules.
+    /// The device of an internal port has come up, or gone down. While it is up,
+    /// drivers take rules for what hardware sends in the host's place.
+    pub(crate) fn internal_changed(&self, vport: &Vport, rtnl: Rtnl<'_>) {
+        if tc_skb_ext::AVAILABLE && vport.dev().is_up() && vport.dev().is_in(Net::init()) {
+            self.bind(vport, rtnl);
+        } else {
+            self.unbind_for(BlockState::Internal, rtnl);
+        }
+    }
+
+    /// Asks the driver of a port's device to take rules.
     pub(crate) fn bind(&self, vport: &Vport, rtnl: Rtnl<'_>) {
         if self.get().is_some() {
             return;
         }
-        let tunnel = tunnel_kind(vport.dev()).is_some();
+        let binder = binder_of(vport);
+        let indirect = binder != Binder::Ingress;
         let bound = if vport.dp().net().get() == Net::init() {
-            bind(vport.dev(), tunnel, rtnl).map_err(|err| match err {
-                BindError::NoDriver | BindError::Failed(EOPNOTSUPP, _) if tunnel => {
+            bind(vport.dev(), binder, rtnl).map_err(|err| match err {
+                BindError::NoDriver | BindError::Failed(EOPNOTSUPP, _) if indirect => {
                     BlockState::NoOffer
                 }
                 err => BlockState::Refused(err),
@@ -247,15 +276,15 @@ impl PortBlock {
                 state.hardware = Some(hardware);
                 drop(state);
                 port_bound(vport);
-                if !tunnel {
+                if !indirect {
                     // Its driver may be for tunnels as well.
                     driver_may_have_come();
                 }
             }
             Err(refused) => {
                 state.state = refused;
-                // Tunnels alone cost flows nothing.
-                if refused.may_change() && !tunnel {
+                // Tunnels and internal ports alone cost flows nothing.
+                if refused.may_change() && !indirect {
                     activate();
                 }
             }

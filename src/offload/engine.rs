@@ -282,7 +282,7 @@ impl Engine {
                     Job::Offer if mem::replace(&mut offered, true) => (),
                     Job::Offer => block::offer_tunnels(),
                     Job::PortAdded(dp) => sync_flows(&dp, |flow| {
-                        flow.offload.status().reason == Reason::OutputGone.code()
+                        Reason::is_of_output(flow.offload.status().reason)
                     }),
                     Job::PortRemoved { dp, port_no } => self.port_removed(lane, &dp, port_no),
                 }

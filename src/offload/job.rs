@@ -71,9 +71,10 @@ pub(super) enum Job {
     },
     /// A driver may have come that takes rules for tunnels.
     Offer,
-    /// There is a new port, which flows may already send to.
+    /// There is a new port, which flows may already send to, or one has become
+    /// such that they may.
     PortAdded(RcuArc<Datapath>),
-    /// A port is gone, which flows may still send to.
+    /// A port is gone, which flows may still send to, or it is not as it was.
     PortRemoved {
         /// Its datapath.
         dp: RcuArc<Datapath>,

@@ -97,12 +97,26 @@ reasons! {
         "recirculation out of a tunnel, of which hardware does not hand back all with the packet",
     TunnelFlagsDiffer =
         "a flow that differs only in the tunnel's flags does something else, or stays in software",
+    InternalNotAlone = "output to an internal port and to others",
+    InternalOtherHost = "output to an internal port of packets that may not be for its address",
+    InternalDown = "output to an internal port that is down, in another namespace or has hooks",
+    InternalFromTunnel =
+        "output to an internal port from a tunnel, from another one, or after recirculation",
 }
 
 impl Reason {
     /// The reason's code, from 1.
     pub(crate) const fn code(self) -> u8 {
         (self as u8).wrapping_add(1)
+    }
+
+    /// Whether this is the code of a reason that a port which is sent to may take
+    /// away.
+    pub(super) fn is_of_output(code: u8) -> bool {
+        matches!(
+            Self::from_code(code),
+            Some(Self::OutputGone | Self::InternalDown | Self::InternalOtherHost)
+        )
     }
 }
 

@@ -18,11 +18,16 @@ use zerocopy::{
 };
 
 use kernel_ext::{
-    net::flow_offload::{
-        AddrType,
-        FlowRule,
-        FLOW_DIS_FIRST_FRAG,
-        FLOW_DIS_IS_FRAGMENT, //
+    net::{
+        flow_offload::{
+            AddrType,
+            FlowRule,
+            FLOW_DIS_FIRST_FRAG,
+            FLOW_DIS_IS_FRAGMENT, //
+        },
+        namespace::Net,
+        netdevice::NetDevice,
+        tc_skb_ext, //
     },
     sync::rcu::RcuArc, //
 };
@@ -30,6 +35,7 @@ use kernel_ext::{
 use super::{
     action::{
         put_actions,
+        OutKind,
         OutPort,
         Outputs, //
     },
@@ -432,6 +438,19 @@ pub(crate) fn translate_rule(
     })
 }
 
+/// How packets are given to the host on an internal port. They come in there
+/// with what hardware says of them on a kernel with `CONFIG_NET_TC_SKB_EXT`.
+fn internal_kind(dev: &NetDevice) -> Result<OutKind, Reason> {
+    if !tc_skb_ext::AVAILABLE {
+        return Err(Reason::OutputInternal);
+    }
+    // Rules of tunnels would keep packets from the hooks.
+    if !dev.is_up() || !dev.is_in(Net::init()) || dev.has_ingress_hooks() {
+        return Err(Reason::InternalDown);
+    }
+    Ok(OutKind::Internal(dev.eth_addr()))
+}
+
 /// Makes a rule of a flow. May sleep.
 ///
 /// Fails with the reason why the flow stays in software.
@@ -447,6 +466,7 @@ pub(crate) fn translate(
     let mask = flow.mask().key();
 
     let mut out_ports = KVec::new();
+    let mut to_internal = false;
     let Rule {
         mut rule,
         in_port,
@@ -454,19 +474,26 @@ pub(crate) fn translate(
         goto_chain,
     } = translate_rule(&key, mask, &actions.list, |port_no| {
         let vport = dp.ports.load(port_no.into()).ok_or(Reason::OutputGone)?;
-        if vport.is_internal() {
-            return Err(Reason::OutputInternal);
-        }
         out_ports.push(port_no, GFP_KERNEL)?;
+        let dev = vport.dev();
+        let kind = if vport.is_internal() {
+            to_internal = true;
+            internal_kind(dev)?
+        } else {
+            tunnel_kind(dev).map_or(OutKind::Device, |udp| OutKind::Tunnel { udp })
+        };
         Ok(OutPort {
-            dev: vport.dev().hold(GFP_KERNEL),
-            tunnel: tunnel_kind(vport.dev()),
+            dev: dev.hold(GFP_KERNEL),
+            kind,
         })
     })?;
 
     let in_port = dp.ports.load(in_port.into()).ok_or(Reason::NoInPort)?;
-    if in_port.is_internal() {
+    if in_port.is_internal() && !tc_skb_ext::AVAILABLE {
         return Err(Reason::InPortInternal);
+    }
+    if to_internal && (in_port.is_internal() || key.tun_proto != 0 || chain != 0) {
+        return Err(Reason::InternalFromTunnel);
     }
     if tunnel_kind(in_port.dev()).is_some() != (key.tun_proto != 0) {
         return Err(Reason::MatchTunnel);

@@ -178,6 +178,7 @@ pub(super) fn destroy(_lock: &OvsGuard, vport: RcuArc<Vport>) {
     dev.stop_queue();
     let guard = RtnlGuard::new();
     let rtnl = guard.proof();
+    vport.block().unbind(rtnl);
     let _ = dev.set_promiscuity(-1, rtnl);
     DEVICE_OPS.unregister(dev, rtnl);
     // The device has stopped sending. Releasing the lock waits for the
@@ -222,6 +223,11 @@ pub(crate) fn ovs_internal_dev_get_vport<'g>(
     rcu: RcuRead<'g>,
 ) -> Option<&'g Vport> {
     DEVICE_OPS.data(dev)?.vport.get(rcu)
+}
+
+/// As [`ovs_internal_dev_get_vport`]. For the netdevice notifier.
+pub(crate) fn vport_of(dev: &NetDevice, _rtnl: Rtnl<'_>) -> Option<RcuArc<Vport>> {
+    DEVICE_OPS.data(dev)?.vport.load()
 }
 
 /// Registers the kind of device that internal ports have.

@@ -46,6 +46,19 @@ __rust_helper bool rust_helper_netdev_has_ingress_hooks(const struct net_device 
 	return hooks;
 }
 
+__rust_helper bool rust_helper_netdev_has_egress_hooks(const struct net_device *dev)
+{
+	bool hooks = false;
+
+#ifdef CONFIG_NET_XGRESS
+	hooks |= !!rcu_access_pointer(dev->tcx_egress);
+#endif
+#ifdef CONFIG_NETFILTER_EGRESS
+	hooks |= !!rcu_access_pointer(dev->nf_hooks_egress);
+#endif
+	return hooks;
+}
+
 __rust_helper void rust_helper_netdev_set_rx_headroom(struct net_device *dev, int headroom)
 {
 	netdev_set_rx_headroom(dev, headroom);

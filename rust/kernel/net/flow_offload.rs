@@ -17,6 +17,7 @@ pub use self::{
     },
     block::{
         BindError,
+        Binder,
         DriverText,
         FlowBlock,
         HwDelta, //

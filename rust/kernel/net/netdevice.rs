@@ -243,6 +243,22 @@ impl NetDevice {
         unsafe { bindings::netdev_has_ingress_hooks(self.as_ptr()) }
     }
 
+    /// As [`Self::has_ingress_hooks`], at what the device is given to send.
+    pub fn has_egress_hooks(&self) -> bool {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::netdev_has_egress_hooks(self.as_ptr()) }
+    }
+
+    /// The address of an Ethernet device. It may be half of an older and half of
+    /// a newer one while it is changed, after which notifiers hear of
+    /// `NETDEV_CHANGEADDR`. C: `dev->dev_addr`.
+    pub fn eth_addr(&self) -> [u8; 6] {
+        let addr = read_field!(self, dev_addr).cast::<[u8; 6]>();
+        // SAFETY: By the type invariants; a device has room for 32 bytes of
+        // address for as long as it is there, and bytes have no alignment.
+        unsafe { ptr::read_volatile(addr) }
+    }
+
     /// What names the switch that the device is a port of; nothing if the driver
     /// knows of none. C: `netif_get_port_parent_id()`.
     pub fn port_parent_id(&self, _rtnl: Rtnl<'_>) -> Option<PortParentId> {

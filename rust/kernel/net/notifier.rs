@@ -27,6 +27,10 @@ pub struct NetdevEvent(pub ffi::c_ulong);
 impl NetdevEvent {
     /// The device has come up.
     pub const UP: Self = Self(bindings::netdev_cmd_NETDEV_UP as ffi::c_ulong);
+    /// The device has gone down.
+    pub const DOWN: Self = Self(bindings::netdev_cmd_NETDEV_DOWN as ffi::c_ulong);
+    /// The device has another address.
+    pub const CHANGEADDR: Self = Self(bindings::netdev_cmd_NETDEV_CHANGEADDR as ffi::c_ulong);
     /// The device has been registered, or was there before the notifier.
     pub const REGISTER: Self = Self(bindings::netdev_cmd_NETDEV_REGISTER as ffi::c_ulong);
     /// The device is being unregistered, or leaves its namespace.

@@ -172,6 +172,13 @@ impl FlowRule {
         self.push_dev(bindings::flow_action_id_FLOW_ACTION_MIRRED, dev)
     }
 
+    /// Has the host receive the packet as one that is for it. C: `PACKET_HOST`.
+    pub fn push_ptype_host(&mut self) -> Result {
+        self.push(bindings::flow_action_id_FLOW_ACTION_PTYPE, |entry| {
+            set(&mut entry.ptype, bindings::PACKET_HOST as u16);
+        })
+    }
+
     /// Has the host receive the packet on `dev`.
     pub fn push_redirect_ingress(&mut self, dev: &NetDevice) -> Result {
         self.push_dev(bindings::flow_action_id_FLOW_ACTION_REDIRECT_INGRESS, dev)

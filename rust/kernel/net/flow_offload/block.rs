@@ -150,9 +150,24 @@ pub enum BindError {
     Failed(Error, DriverText),
 }
 
+/// Which packets of a device a block is for, and whose drivers take rules for
+/// them. C: `enum flow_block_binder_type`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Binder {
+    /// What the device receives; its own driver.
+    Ingress,
+    /// What the device receives; its own driver, or those of other devices if it
+    /// has none: a tunnel's device.
+    IndirectIngress,
+    /// What the device sends; the drivers of other devices, which may send in
+    /// its place: an internal port's device.
+    IndirectEgress,
+}
+
 /// A block that is bound.
 struct Bound {
     dev: NetDeviceRef,
+    binder: Binder,
     /// For a device without a driver of its own, such as a tunnel's: what the
     /// drivers know the block by. It owns a reference to it.
     indirect: Option<NonNull<FlowBlock>>,
@@ -185,28 +200,31 @@ pub struct FlowBlock {
 }
 
 impl FlowBlock {
-    /// Asks the driver of `dev` to take rules for what the device receives; or,
-    /// if `indirect` allows that and the device has no such driver, the drivers of
-    /// other devices. Sleeps.
+    /// Asks the driver of `dev` to take rules, or the drivers of other devices,
+    /// as `binder` says. Sleeps.
     ///
     /// `gone` is told of the rules that go, with their last counters, since such
     /// a driver does; it is called with the rtnl lock held.
     pub fn bind(
         dev: &NetDevice,
-        indirect: bool,
+        binder: Binder,
         gone: fn(usize, HwDelta),
         rtnl: Rtnl<'_>,
     ) -> Result<Arc<Self>, BindError> {
         let failed = |e| BindError::Failed(e, DriverText::new());
-        let direct = setup_tc_of(dev).is_some();
-        let offered = indirect && Self::drivers_offer();
+        let direct = binder != Binder::IndirectEgress && setup_tc_of(dev).is_some();
+        let offered = binder != Binder::Ingress && Self::drivers_offer();
         if !direct && !offered {
             return Err(BindError::NoDriver);
         }
         if direct && !dev.has_hw_tc() {
             return Err(BindError::Disabled);
         }
-        if dev.has_ingress_hooks() {
+        let hooks = match binder {
+            Binder::IndirectEgress => dev.has_egress_hooks(),
+            _ => dev.has_ingress_hooks(),
+        };
+        if hooks {
             return Err(BindError::Hooks);
         }
         let this = Self::new(gone).map_err(failed)?;
@@ -218,6 +236,7 @@ impl FlowBlock {
         let mut text = DriverText::new();
         let bound = Bound {
             dev: dev.hold(GFP_KERNEL),
+            binder,
             indirect: (!direct).then(|| NonNull::from(&*this)),
             block,
         };
@@ -521,8 +540,12 @@ impl Offload {
         // namespace.
         let ret = unsafe {
             (*raw).command = command;
-            (*raw).binder_type =
-                bindings::flow_block_binder_type_FLOW_BLOCK_BINDER_TYPE_CLSACT_INGRESS;
+            (*raw).binder_type = match bound.binder {
+                Binder::IndirectEgress => {
+                    bindings::flow_block_binder_type_FLOW_BLOCK_BINDER_TYPE_CLSACT_EGRESS
+                }
+                _ => bindings::flow_block_binder_type_FLOW_BLOCK_BINDER_TYPE_CLSACT_INGRESS,
+            };
             (*raw).net = (*bound.dev.as_ptr()).nd_net.net;
             (*raw).block = bound.block.get();
             (*raw).cb_list_head = &raw mut (*bound.block.get()).cb_list;

@@ -229,6 +229,9 @@ impl FlowRule {
                 bindings::flow_action_id_FLOW_ACTION_REDIRECT_INGRESS => {
                     show_dev(f, "redirect_ingress", dev())
                 }
+                bindings::flow_action_id_FLOW_ACTION_PTYPE => {
+                    write!(f, "ptype({})", data.ptype.as_ref())
+                }
                 bindings::flow_action_id_FLOW_ACTION_VLAN_POP => f.write_str("vlan_pop"),
                 bindings::flow_action_id_FLOW_ACTION_VLAN_PUSH
                 | bindings::flow_action_id_FLOW_ACTION_VLAN_MANGLE => {
