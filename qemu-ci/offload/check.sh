@@ -46,7 +46,7 @@ if [ -z "$kernel" ]; then
 else
 	. "$TOP/qemu-ci/kernels/lib.sh"
 	"$TOP/qemu-ci/kernels/$kernel.sh"
-	boot=(--timeout 2400 --kernel "$(kernel_dir "$kernel")/root" --env CHAINS=1 --clean-log)
+	boot=(--timeout 2400 --kernel "$(kernel_dir "$kernel")/root" --env CHAINS=1)
 	if [ -z "$module" ]; then
 		say "module: build for the $kernel kernel"
 		out=$(per_tree "offload-$kernel")

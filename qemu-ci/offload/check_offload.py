@@ -37,9 +37,6 @@ PORTS = ["uplink", "vf0", "vf1", "vf2", "vf3"]
 IP = "eth(),eth_type(0x0800),ipv4()"
 UDP = "eth(),eth_type(0x0800),ipv4(proto=17,frag=no),udp(dst=2000)"
 
-# Whether the kernel hands over packets that hardware has not finished.
-CHAINS = bool(os.environ.get("CHAINS"))
-
 DISPLACED = "flows with more packets have the room"
 
 suite = Suite("offload")
@@ -518,7 +515,7 @@ def recirculation(lab):
     v1 = number("vf1")
     first = f"recirc_id(0),{IP}"
     lab.add(first, "set(eth(dst=0e:00:00:00:00:07)),recirc(17)")
-    if not CHAINS:
+    if not tunnels.CHAINS:
         lab.only("refused", "cannot hand over an unfinished packet")
         return "this kernel has no chains: refused"
     second = f"recirc_id(17),{IP}"
@@ -715,10 +712,14 @@ def unbind(lab):
     expect("memory that nothing points to", kernel_leaks(), "")
 
 
+@suite.case("the kernel's log")
+def log(_lab):
+    expect("kernel log", kernel_trouble(), [])
+
+
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         words = sys.argv[1].split(",")
-        suite.cases = [
-            c for i, c in enumerate(suite.cases) if i == 0 or any(w in c[0] for w in words)
-        ]
+        first, *rest, last = suite.cases
+        suite.cases = [first, *(c for c in rest if any(w in c[0] for w in words)), last]
     sys.exit(suite.run(Lab()))

@@ -2,15 +2,20 @@
 """Inside the guest: ovs-vswitchd's tunnels in the switch of the device model."""
 
 import contextlib
+import os
 import time
 
-from model import run, sh
-from suite import expect, expect_true
+from model import kernel_trouble, run, sh, statistic
+from suite import Failed, expect, expect_true
 
 OVS_CTL = "/usr/share/openvswitch/scripts/ovs-ctl"
 SYSTEM_PORT = "vxlan_sys_4789"
 REMOTE_MAC = bytes.fromhex("020000000099")
 DF = 0x40
+# The model's names of the ports that are used.
+NAMES = ("uplink", "vf0", "vf1")
+# Whether the kernel hands over packets that hardware has not finished.
+CHAINS = bool(os.environ.get("CHAINS"))
 # In captured frames: outer Ethernet, IPv4, UDP and VXLAN header.
 OUTER = 50
 
@@ -83,6 +88,120 @@ def add_cases(suite, fresh, tool, tool_path):
         finally:
             policy("auto")
             run(f"ip addr del 192.0.2.1/24 dev {up}", check=False)
+
+    @suite.case("VXLAN whose end is on an internal port: the host's part of the way, too")
+    @fresh
+    def internal_end(lab):
+        mac = ":".join(f"{b:02x}" for b in REMOTE_MAC)
+        run("ip addr add 192.0.2.1/24 dev dp0")
+        run("ip link set dp0 up")
+        run(f"ip neigh replace 192.0.2.2 lladdr {mac} dev dp0 nud permanent")
+        run("ip link add vx0 type vxlan dstport 4789 external udp6zerocsumrx")
+        run("ip link set vx0 up")
+        run("ovs-dpctl add-if dp0 vx0")
+        try:
+            return through_internal(lab)
+        finally:
+            lab.clear()
+            run("ovs-dpctl del-if dp0 vx0", check=False)
+            run("ip link del vx0", check=False)
+            run("ip addr del 192.0.2.1/24 dev dp0", check=False)
+            run("ip link set dp0 down", check=False)
+
+    def through_internal(lab):
+        ports = {p["name"]: p["port-no"] for p in tool("ports", "--dp", "dp0")}
+        vx0, up, vf0, vf1 = (ports[n] for n in ("vx0", *(lab.devs[d] for d in NAMES)))
+        tunnel = "tunnel(tun_id=77,src={},dst={},ttl=64,{}flags({}))"
+        there = tunnel.format("192.0.2.1", "192.0.2.2", "tp_dst=4789,", "key")
+        back = tunnel.format("192.0.2.2", "192.0.2.1", "", "+key")
+        ip = "eth_type(0x0800),ipv4()"
+
+        def addr():
+            with open("/sys/class/net/dp0/address") as f:
+                return f.read().strip()
+
+        def to_host():
+            return f"in_port({up}),eth(dst={addr()}),{ip}"
+
+        flows = {
+            "into the tunnel": (f"in_port({vf0}),eth(),{ip}", f"set({there}),{vx0}"),
+            "from the host": (f"in_port(0),eth(),{ip}", str(up)),
+            "to the host": (to_host(), "0"),
+            "out of the tunnel": (f"in_port({vx0}),{back},eth(),{ip}", str(vf1)),
+        }
+        for key, actions in flows.values():
+            sh("ovs-dpctl", "add-flow", "dp0", key, actions)
+
+        def states():
+            """State and reason of the flows from a port."""
+            return {
+                f["port-no"]: (f["state"], f.get("reason") or f.get("driver") or "")
+                for f in lab.settle()
+            }
+
+        def until(what, port, state, reason=""):
+            deadline = time.monotonic() + 5
+            while True:
+                got = states().get(port)
+                if got and got[0] == state and reason in got[1]:
+                    return
+                if time.monotonic() > deadline:
+                    raise Failed(f"{what}: {got}, expected {state} {reason}; all: {states()}")
+                time.sleep(0.2)
+
+        if not CHAINS:
+            until("to the host", up, "refused", "output to an internal port")
+            until("from the host", 0, "refused", "input port is an internal port")
+            return "this kernel cannot hand over packets there: refused"
+        for what, port in zip(flows, (vf0, 0, up, vx0), strict=True):
+            until(what, port, "hardware")
+
+        def encapsulated(count):
+            sent = lab.model.capture("uplink", lambda: lab.model.send("vf0", count=count))
+            return [f for f in sent if f[12:14] == b"\x08\0"]
+
+        def decapsulated(frame, count):
+            def send():
+                for _ in range(count):
+                    lab.model.ask("send", port="uplink", hex=frame.hex())
+                time.sleep(0.3)
+
+            return lab.model.capture("vf1", send)
+
+        before = lab.cpu()
+        outer = encapsulated(3)
+        expect("frames into the tunnel", [len(f) for f in outer], [110] * 3)
+        expect("to", outer[0][:6], REMOTE_MAC)
+        expect("the CPU received, on the way there", lab.cpu() - before, 0)
+        frame = answer(outer[0], True)
+        got = [f.hex() for f in decapsulated(frame, 3)]
+        expect("frames out of the tunnel", got, [frame[OUTER:].hex()] * 3)
+        expect("the CPU received", lab.cpu() - before, 0)
+
+        # What no rule of the tunnel takes comes in at the host.
+        def received():
+            return statistic("vx0", "rx_packets")
+
+        sh("ovs-dpctl", "del-flow", "dp0", flows["out of the tunnel"][0])
+        time.sleep(0.5)
+        before = received()
+        expect("frames out of the tunnel", decapsulated(frame, 5), [])
+        expect("the tunnel's device received", received() - before, 5)
+
+        # It follows what the device is like.
+        run("ip link set dp0 down")
+        until("to the host, down", up, "refused", "that is down")
+        until("from the host, down", 0, "no-block")
+        run("ip link set dp0 up")
+        until("to the host, up again", up, "hardware")
+        until("from the host, up again", 0, "hardware")
+        was = addr()
+        run("ip link set dp0 address 02:00:00:00:00:77")
+        until("to the host, another address", up, "refused", "may not be for its address")
+        run(f"ip link set dp0 address {was}")
+        until("to the host, its own address", up, "hardware")
+        expect("kernel log", kernel_trouble(), [])
+        return "neither way through the CPU"
 
     def through_tunnel(lab):
         run("ovs-vsctl add-br br0")
