@@ -277,6 +277,9 @@ impl Lab {
             lab.plug(no)?;
         }
         dp_list_add(&ovs_lock(), lab.dp.clone())?;
+        // That ports are bound has the engine look at their flows: before there
+        // are any.
+        sleep(20);
         Ok(lab)
     }
 
