@@ -10,12 +10,12 @@ import os
 import re
 import sys
 import time
-from functools import partial
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "mlx5"))
 import races  # noqa: E402
 import tables  # noqa: E402
 import tunnels  # noqa: E402
+import vxlan  # noqa: E402
 from model import (  # noqa: E402
     Model,
     cpu_rx,
@@ -555,76 +555,7 @@ def recirculation(lab):
     expect("counts", packets(), [260])
 
 
-@suite.case("VXLAN: the switch sends through a tunnel, and takes what comes out of it")
-@fresh
-def vxlan(lab):
-    up = lab.devs["uplink"]
-    run(f"ip addr add 192.0.2.1/24 dev {up}")
-    run(f"ip neigh replace 192.0.2.2 lladdr 02:00:00:00:00:99 dev {up} nud permanent")
-    run("ip link add vx0 type vxlan dstport 4789 external udp6zerocsumrx")
-    run("ip link set vx0 up")
-    run("ovs-dpctl add-if dp0 vx0")
-    port = len(PORTS) + 1
-    tunnel = "tunnel(tun_id=77,src={},dst={},ttl=64,{}flags({}))"
-    try:
-        there = tunnel.format("192.0.2.1", "192.0.2.2", "tp_dst=4789,", "key")
-        lab.add(IP, f"set({there}),{port}")
-        lab.only("hardware")
-        before = lab.cpu()
-        outer = lab.model.capture("uplink", lambda: lab.model.send("vf0", count=3))
-        outer = [f for f in outer if f[12:14] == b"\x08\0"]
-        expect(
-            "frames through the tunnel",
-            [(len(f), f[36:38].hex()) for f in outer],
-            [(110, "12b5")] * 3,
-        )
-        expect("the tunnel's id", outer[0][46:49].hex(), "00004d")
-        expect("the CPU received", lab.cpu() - before, 0)
-        lab.counted(3, 180)
-        lab.clear()
-
-        back = tunnel.format("192.0.2.2", "192.0.2.1", "", "+key")
-        sh("ovs-dpctl", "add-flow", "dp0", f"in_port({port}),{back},{IP}", str(number("vf1")))
-        lab.only("hardware")
-        head = bytearray(outer[0][:50])
-        head[0:6], head[6:12] = outer[0][6:12], outer[0][0:6]
-        head[26:30], head[30:34] = outer[0][30:34], outer[0][26:30]
-        frame = bytes(head) + outer[0][50:]
-        before = lab.cpu()
-        ask = lab.model.ask
-        inner = lab.model.capture("vf1", lambda: ask("send", port="uplink", hex=frame.hex()))
-        expect("frames out of the tunnel", [f.hex() for f in inner], [frame[50:].hex()])
-        expect("the CPU received", lab.cpu() - before, 0)
-        lab.counted(1)
-        # Packets of another tunnel are another flow's.
-        for what, at, value in (
-            ("id", 46, b"\0\0\x4e"),
-            ("source", 26, bytes([192, 0, 2, 3])),
-            ("destination", 30, bytes([192, 0, 2, 4])),
-            ("TTL", 22, bytes([63])),
-        ):
-            other = frame[:at] + value + frame[at + len(value) :]
-            other = other[:14] + tunnels.checksummed(other[14:34]) + other[34:]
-            before = lab.cpu()
-            inner = lab.model.capture("vf1", partial(ask, "send", port="uplink", hex=other.hex()))
-            time.sleep(0.3)
-            expect(f"frames of a tunnel with another {what}", inner, [])
-            expect(f"the CPU received what has another {what}", lab.cpu() - before, 1)
-        lab.counted(1)
-        lab.clear()
-
-        # What the driver does not say is software's.
-        back = tunnel.format("192.0.2.2", "192.0.2.1", "", "-df+key")
-        sh("ovs-dpctl", "add-flow", "dp0", f"in_port({port}),{back},{IP}", str(number("vf1")))
-        lab.only("refused", "which the driver does not take")
-        lab.clear()
-        lab.add(IP, str(port))
-        lab.only("refused", "without a tunnel")
-    finally:
-        lab.clear()
-        run("ovs-dpctl del-if dp0 vx0", check=False)
-        run("ip link del vx0", check=False)
-        run(f"ip addr del 192.0.2.1/24 dev {up}", check=False)
+vxlan.add_cases(suite, fresh, number, PORTS)
 
 
 @suite.case("ovs-vswitchd: NORMAL switching, established flows bypass the CPU")
