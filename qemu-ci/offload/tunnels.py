@@ -120,13 +120,10 @@ def add_cases(suite, fresh, tool, tool_path):
             with open("/sys/class/net/dp0/address") as f:
                 return f.read().strip()
 
-        def to_host():
-            return f"in_port({up}),eth(dst={addr()}),{ip}"
-
         flows = {
             "into the tunnel": (f"in_port({vf0}),eth(),{ip}", f"set({there}),{vx0}"),
             "from the host": (f"in_port(0),eth(),{ip}", str(up)),
-            "to the host": (to_host(), "0"),
+            "to the host": (f"in_port({up}),eth(dst={addr()}),{ip}", "0"),
             "out of the tunnel": (f"in_port({vx0}),{back},eth(),{ip}", str(vf1)),
         }
         for key, actions in flows.values():
