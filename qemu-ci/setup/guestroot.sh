@@ -7,7 +7,8 @@
 
 PKGS="openvswitch-switch iproute2 iputils-ping iputils-arping tcpdump ethtool
 	python3 python3-pyroute2 python3-scapy python3-yaml python3-jsonschema iperf3 conntrack nftables
-	kmod ncat net-tools socat lftp python3-pyftpdlib procps curl bpftool"
+	kmod ncat net-tools socat lftp python3-pyftpdlib procps psmisc curl wget gawk bpftool
+	openvswitch-source libreswan libnss3-tools openssl"
 
 build() {
 	[ -d "$GUESTROOT" ] && return
