@@ -33,6 +33,7 @@ DEBUG = (
     "actions.large_last",
     "packet.life",
     "packet.mru",
+    "packet.mru_malformed",
     "parse.split_qinq",
     "parse.layer3_empty",
     "recirc.loop",

@@ -199,6 +199,100 @@ def mru(t):
             )
 
 
+@case("packet")
+def mru_options(t):
+    """IP options are in each fragment, on whichever device and behind
+    whichever link layer header."""
+    t.switch(2)
+    for options in (b"", b"\x01" * 4, b"\x94\x04\0\0" + b"\x01" * 36):
+        packet = f.ipv4(f.udp(b"z" * 300), 17, options=options)
+        for name, frame in (
+            ("plain", f.eth(packet)),
+            ("qinq", f.eth(packet, vlans=(5, 6))),
+            ("snap", snap(packet)),
+        ):
+            for value in (27, 28, 67, 68, 75, 76, 320, 359, 360):
+                t.execute(
+                    f"{name} {len(options):d} mru {value:d}",
+                    frame,
+                    o.a_output(2),
+                    extra=u16(o.PK_MRU, value),
+                )
+
+
+def snap(packet, vlans=(5, 6)):
+    """Behind two tags, of which one stays in the data, and LLC/SNAP: the
+    longest header before an IP packet that is parsed."""
+    return f.eth(b"\xaa\xaa\x03\0\0\0\x08\0" + packet, len(packet) + 8, vlans=vlans)
+
+
+@case("packet", ours=True)
+def mru_dei(t):
+    """Fragments have the packet's VLAN tag. In the C module that is without
+    the DEI bit, which it takes for a flag that there is a tag."""
+    t.switch(2)
+    for tci in (5, 0x1000, 0x1005, 0xFFFF):
+        frame = f.eth(f.ipv4(f.udp(b"z" * 300), 17), vlans=(tci,))
+        t.execute(f"tag {tci:#x}", frame, o.a_output(2), extra=u16(o.PK_MRU, 68))
+        out = t.records[-1].get("frames", {}).get("t2", [])
+        tags = {one.split()[-1][24:32] for one in out}
+        t.check(tags == {f"8100{tci:04x}"} and len(out) == 7, f"tag {tci:#x}: {out}")
+
+
+@case("packet", ours=True)
+def mru_malformed(t):
+    """Packets that were said to be made of fragments, with an IP header that
+    is longer than they are, or that is not there. The C module has
+    ip_do_fragment() and ip6_fragment() copy bytes that do not exist, which is
+    a BUG there. Ours must drop them."""
+    t.switch(2)
+    t.tap("tun0", tun=True, vnet_hdr=False)
+    t.vport("tun0", port=3)
+    # By port: how much longer than the MRU a packet may be.
+    hard_header_len = {2: 14, 3: 0}
+    dropped = 0
+
+    def try_one(label, frame, l2_len, header_len, mru, cut=None):
+        """The packet has to be dropped where it would be made fragments of
+        and ends before its header does."""
+        nonlocal dropped
+        actions = o.a_trunc(cut) if cut else b""
+        # The outer tag is not in the data.
+        size = min(len(frame) - 4, cut or 65535)
+        for port, more in hard_header_len.items():
+            reply = t.execute(
+                f"{label}, mru {mru:d}, to {port:d}",
+                frame,
+                actions + o.a_output(port),
+                extra=u16(o.PK_MRU, mru),
+            )
+            t.check(reply.errno == 0, f"{label}: errno {reply.errno:d}")
+            if size > mru + more and size < l2_len + header_len:
+                dropped += 1
+                out = t.records[-1].get("frames")
+                t.check(not out, f"{label}, mru {mru:d}, to {port:d}: came out")
+
+    for ihl in (0, 1, 4, 5, 6, 15):
+        for size in range(20, 64):
+            # No header is shorter than 20 bytes.
+            need = ihl * 4 if ihl >= 5 else 65535
+            packet = f.ipv4(bytes(size - 20), 17, ihl=ihl)
+            for mru in {ihl * 4 + 8, 28, 68}:
+                try_one(f"ihl {ihl:d}, {size:d} bytes", snap(packet), 26, need, mru)
+    udp = f.ipv4(f.udp(b"z" * 300), 17)
+    udp6 = f.ipv6(f.udp(b"z" * 300, src=f.V61, dst=f.V62), 17)
+    for cut in range(14, 60):
+        for mru in (1, 2, 8, 28, 44):
+            try_one(f"IPv4 cut to {cut:d}", snap(udp), 26, 20, mru, cut)
+            tagged = f.eth(udp6, 0x86DD, vlans=(5, 6))
+            try_one(f"IPv6 cut to {cut:d}", tagged, 18, 40, mru, cut)
+    t.check(dropped > 100, "packets were dropped")
+    for port, name in ((2, "t2"), (3, "tun0")):
+        t.execute(f"a good one to {port:d}", snap(udp), o.a_output(port), extra=u16(o.PK_MRU, 68))
+        out = t.records[-1].get("frames", {}).get(name, [])
+        t.check(len(out) == 7, f"a good one is {len(out):d} fragments")
+
+
 @case_each(
     "packet",
     [

@@ -26,6 +26,11 @@ use core::{
 /// of Ethernet with a VLAN tag and three MPLS labels. C: `MAX_L2_LEN`.
 pub const MAX_L2_LEN: usize = 30;
 
+/// The length of an IPv4 header without options. C: `sizeof(struct iphdr)`.
+const IPV4_HLEN: usize = 20;
+/// The length of an IPv6 header. C: `sizeof(struct ipv6hdr)`.
+const IPV6_HLEN: usize = 40;
+
 /// Which protocol's fragments are made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum FragmentProtocol {
@@ -51,12 +56,14 @@ impl SkBuff {
     /// the MTU of `dev`, and gives them to `output` in order, each with the link
     /// layer header, the control block and the VLAN tag of the packet.
     ///
-    /// Packets that cannot be fragmented are dropped, the sender is not told.
+    /// Packets that cannot be fragmented are dropped, the sender is not told;
+    /// with [`DropReason::IP_INHDR`] where the network header is not that of
+    /// `protocol`.
     ///
     /// C: `ovs_fragment()` and `ovs_vport_output()`, which are built of
     /// `ip_do_fragment()` and `ip6_fragment()`.
     pub fn fragment(
-        self,
+        mut self,
         net: &Net,
         dev: &NetDevice,
         protocol: FragmentProtocol,
@@ -64,17 +71,17 @@ impl SkBuff {
         _rcu: RcuRead<'_>,
         output: &mut dyn FnMut(SkBuff),
     ) {
-        let Ok(l2_len) = usize::try_from(self.network_offset()) else {
-            return;
+        // C looks at a header that the IP layer has checked. Nothing has here:
+        // the packet may end before its network header does.
+        let Some(l2_len) = self.checked_l2_len(protocol) else {
+            return self.free(DropReason::IP_INHDR);
         };
         let mut l2_data = [0; MAX_L2_LEN];
-        let Some(l2) = l2_data.get_mut(..l2_len) else {
-            return;
+        let (Some(l2), Some(header)) = (l2_data.get_mut(..l2_len), self.data().get(..l2_len))
+        else {
+            return self.free(DropReason::IP_INHDR);
         };
-        match self.data().get(..l2_len) {
-            Some(header) => l2.copy_from_slice(header),
-            None => return,
-        }
+        l2.copy_from_slice(header);
 
         let skb = self.as_ptr();
         // SAFETY: The socket buffer is valid and nobody else's.
@@ -115,6 +122,28 @@ impl SkBuff {
             );
             bindings::refdst_drop(refdst);
         }
+    }
+
+    /// The length of the link layer header, if there is a network header behind
+    /// it that can be put before each fragment: all of it is in the linear part
+    /// then.
+    fn checked_l2_len(&mut self, protocol: FragmentProtocol) -> Option<usize> {
+        let l2_len = usize::try_from(self.network_offset()).ok()?;
+        let least = match protocol {
+            FragmentProtocol::Ipv4 => IPV4_HLEN,
+            FragmentProtocol::Ipv6 => IPV6_HLEN,
+        };
+        if !self.may_pull(l2_len.checked_add(least)?) {
+            return None;
+        }
+        if protocol == FragmentProtocol::Ipv4 {
+            let ihl = self.data().get(l2_len)? & 0xf;
+            let header_len = usize::from(ihl).wrapping_mul(4);
+            if header_len < least || !self.may_pull(l2_len.checked_add(header_len)?) {
+                return None;
+            }
+        }
+        Some(l2_len)
     }
 }
 
