@@ -15,11 +15,14 @@ mod tests {
         uapi::*,
         *, //
     };
-    use kernel_ext::net::netlink::{
-        AttrBuf,
-        AttrIter,
-        AttrWriter,
-        Nlattr, //
+    use kernel_ext::net::{
+        namespace::Net,
+        netlink::{
+            AttrBuf,
+            AttrIter,
+            AttrWriter,
+            Nlattr, //
+        }, //
     };
 
     const MAC: [u8; 12] = [2, 0, 0, 0, 0, 1, 4, 0, 0, 0, 0, 2];
@@ -53,7 +56,11 @@ mod tests {
         w.put_u32(OVS_KEY_ATTR_DP_HASH, 0x22)?;
         w.put_u32(OVS_KEY_ATTR_PRIORITY, 0x33)?;
         w.put_u32(OVS_KEY_ATTR_IN_PORT, 4)?;
-        w.put_u32(OVS_KEY_ATTR_SKB_MARK, 0x55)
+        w.put_u32(OVS_KEY_ATTR_SKB_MARK, 0x55)?;
+        w.put_u32(OVS_KEY_ATTR_CT_STATE, 0x22)?;
+        w.put_u16(OVS_KEY_ATTR_CT_ZONE, 0x77)?;
+        w.put_u32(OVS_KEY_ATTR_CT_MARK, 0x88)?;
+        w.put(OVS_KEY_ATTR_CT_LABELS, &[0x99; 16])
     }
 
     fn ethernet(w: &mut AttrBuf) -> Result {
@@ -204,6 +211,7 @@ mod tests {
                     ones(a.nested(), w)?;
                     w.nest_end(nest)?;
                 }
+                OVS_KEY_ATTR_CT_STATE => w.put_u32(a.ty(), CT_SUPPORTED_MASK)?,
                 // The opcode is 8 bits; padding is not matched.
                 OVS_KEY_ATTR_ARP => {
                     let mut arp = [0xff; 24];
@@ -237,12 +245,12 @@ mod tests {
 
     /// Whether a key comes back as it was, and its exact mask is right.
     fn round_trip(name: &str, key: &AttrBuf) -> Result {
-        let m = ovs_nla_get_match(attr(key)?, None, true)?;
+        let m = ovs_nla_get_match(Net::init(), attr(key)?, None, true)?;
         if put_back(&m.key)?.as_slice() != key.as_slice() {
             pr_err!("key of {} differs\n", name);
             return Err(EINVAL);
         }
-        if m.key != ovs_nla_get_key(attr(key)?, true)? {
+        if m.key != ovs_nla_get_key(Net::init(), attr(key)?, true)? {
             pr_err!("key of {} depends on the mask\n", name);
             return Err(EINVAL);
         }
@@ -259,7 +267,7 @@ mod tests {
         }
 
         // A dumped mask is a mask that can be given.
-        let mut again = ovs_nla_get_match(attr(key)?, Some(attr(&mask)?), true)?;
+        let mut again = ovs_nla_get_match(Net::init(), attr(key)?, Some(attr(&mask)?), true)?;
         // A dump always has a tunnel: given again, it matches on there being none.
         again.mask.tun_proto = m.mask.tun_proto;
         if again.key != m.key || again.mask != m.mask {
@@ -289,16 +297,16 @@ mod tests {
                 ethernet(w)?;
                 put(w)
             })?;
-            let parsed = ovs_nla_get_key(attr(&key)?, true)?;
+            let parsed = ovs_nla_get_key(Net::init(), attr(&key)?, true)?;
             assert_eq!(parsed.eth_type.get(), ETH_P_802_2);
             // A truncated tag has no attributes when it is put back, as in C.
             let back = put_back(&parsed)?.as_slice() == key.as_slice();
             assert_eq!(back, name == "vlan 802.2");
-            let exact = ovs_nla_get_match(attr(&key)?, None, false);
+            let exact = ovs_nla_get_match(Net::init(), attr(&key)?, None, false);
             assert_eq!(exact.map(|_| ()), Err(EINVAL));
 
             let mask = stream(|w| w.put_u32(OVS_KEY_ATTR_IN_PORT, u32::MAX))?;
-            let m = ovs_nla_get_match(attr(&key)?, Some(attr(&mask)?), true)?;
+            let m = ovs_nla_get_match(Net::init(), attr(&key)?, Some(attr(&mask)?), true)?;
             assert!(m.key == parsed);
         }
         Ok(())
@@ -310,7 +318,7 @@ mod tests {
             ethernet(w)?;
             tagged(w, ETH_P_8021AD, 0x1001, tcp4)
         })?;
-        let mut key = ovs_nla_get_key(attr(&parsed)?, true)?;
+        let mut key = ovs_nla_get_key(Net::init(), attr(&parsed)?, true)?;
         key.eth_type = ETH_P_8021Q.into();
         key.cvlan.tpid = ETH_P_8021Q.into();
         let inner = stream(|w| {
@@ -345,7 +353,7 @@ mod tests {
                 put(w)
             })?;
             round_trip(name, &key)?;
-            let m = ovs_nla_get_match(attr(&key)?, None, true)?;
+            let m = ovs_nla_get_match(Net::init(), attr(&key)?, None, true)?;
             assert_eq!(m.key.mac_proto(), 0);
             assert_eq!(m.mask.mac_proto, 0xff);
         }
@@ -360,12 +368,14 @@ mod tests {
                 tagged(w, ETH_P_8021Q, 0x1002, tcp4)
             })
         })?;
-        let key = ovs_nla_get_key(attr(&key)?, true)?;
+        let key = ovs_nla_get_key(Net::init(), attr(&key)?, true)?;
         assert_eq!(key.recirc_id, 0x11);
         assert_eq!(key.dp_hash, 0x22);
         assert_eq!(key.priority, 0x33);
         assert_eq!(key.in_port, 4);
         assert_eq!(key.skb_mark, 0x55);
+        assert_eq!((key.ct_state, key.ct_zone), (0x22, 0x77));
+        assert_eq!((key.ct_mark, key.ct_labels), (0x88, [0x99; 16]));
         assert_eq!(key.eth_src, [2, 0, 0, 0, 0, 1]);
         assert_eq!(key.eth_dst, [4, 0, 0, 0, 0, 2]);
         assert_eq!(key.vlan.tpid.get(), ETH_P_8021AD);
@@ -389,7 +399,7 @@ mod tests {
             w.put(OVS_KEY_ATTR_ETHERNET, &MAC)?;
             tcp4(w)
         })?;
-        let m = ovs_nla_get_match(attr(&key)?, None, true)?;
+        let m = ovs_nla_get_match(Net::init(), attr(&key)?, None, true)?;
         assert_eq!(m.key.in_port, DP_MAX_PORTS);
         assert_eq!(m.mask.in_port, 0);
         Ok(())
@@ -408,6 +418,10 @@ mod tests {
         ("long priority", |w| {
             w.put(OVS_KEY_ATTR_ETHERNET, &MAC)?;
             w.put(OVS_KEY_ATTR_PRIORITY, &[0; 5])
+        }),
+        ("unsupported ct_state", |w| {
+            w.put(OVS_KEY_ATTR_ETHERNET, &MAC)?;
+            w.put_u32(OVS_KEY_ATTR_CT_STATE, 0x100)
         }),
         ("type 0", |w| {
             ethernet(w)?;
@@ -522,12 +536,15 @@ mod tests {
     fn bad_keys_are_refused() -> Result {
         for &(name, put) in BAD_KEYS {
             let key = stream(put)?;
-            let result = ovs_nla_get_match(attr(&key)?, None, false).map(|_| ());
+            let result = ovs_nla_get_match(Net::init(), attr(&key)?, None, false).map(|_| ());
             if result != Err(EINVAL) {
                 pr_err!("bad key taken: {}\n", name);
             }
             assert_eq!(result, Err(EINVAL));
-            assert_eq!(ovs_nla_get_key(attr(&key)?, false).map(|_| ()), Err(EINVAL));
+            assert_eq!(
+                ovs_nla_get_key(Net::init(), attr(&key)?, false).map(|_| ()),
+                Err(EINVAL)
+            );
         }
         Ok(())
     }
@@ -543,12 +560,13 @@ mod tests {
         bytes.extend_from_slice(whole, GFP_KERNEL)?;
         for _ in 0..4 {
             bytes.push(0, GFP_KERNEL)?;
-            let result = ovs_nla_get_key(Nlattr::new(OVS_FLOW_ATTR_KEY, &bytes), false);
+            let result =
+                ovs_nla_get_key(Net::init(), Nlattr::new(OVS_FLOW_ATTR_KEY, &bytes), false);
             assert_eq!(result.map(|_| ()), Err(EINVAL));
         }
         // Without its last attribute's padding it is refused as well.
         let cut = whole.get(..whole.len() - 2).ok_or(EINVAL)?;
-        let result = ovs_nla_get_key(Nlattr::new(OVS_FLOW_ATTR_KEY, cut), false);
+        let result = ovs_nla_get_key(Net::init(), Nlattr::new(OVS_FLOW_ATTR_KEY, cut), false);
         assert_eq!(result.map(|_| ()), Err(EINVAL));
         Ok(())
     }
@@ -560,7 +578,7 @@ mod tests {
             tagged(w, ETH_P_8021Q, 0x1064, tcp4)
         })?;
         let mask = stream(put)?;
-        ovs_nla_get_match(attr(&key)?, Some(attr(&mask)?), false)
+        ovs_nla_get_match(Net::init(), attr(&key)?, Some(attr(&mask)?), false)
     }
 
     fn masked_tag(w: &mut AttrBuf, tci: u16, inner: Put) -> Result {
@@ -624,7 +642,7 @@ mod tests {
             w.put_u32(OVS_KEY_ATTR_IN_PORT, 1)?;
             w.put_be16(OVS_KEY_ATTR_ETHERTYPE, 1)
         })?;
-        let mask = ovs_nla_get_match(attr(&key)?, Some(attr(&mask)?), true)?.mask;
+        let mask = ovs_nla_get_match(Net::init(), attr(&key)?, Some(attr(&mask)?), true)?.mask;
         assert_eq!(mask.in_port, 0xffff);
         assert_eq!(mask.eth_type.get(), 0xffff);
         Ok(())
@@ -689,7 +707,7 @@ mod tests {
         })?;
         let mask =
             stream(|w| masked_tag(w, 0xffff, |w| w.put_be16(OVS_KEY_ATTR_ETHERTYPE, 0xffff)))?;
-        let result = ovs_nla_get_match(attr(&key)?, Some(attr(&mask)?), false);
+        let result = ovs_nla_get_match(Net::init(), attr(&key)?, Some(attr(&mask)?), false);
         assert_eq!(result.map(|_| ()), Err(EINVAL));
         Ok(())
     }
@@ -743,7 +761,7 @@ mod tests {
             tcp4(w)
         })?;
         let mut key = MatchKey::zeroed();
-        ovs_nla_get_flow_metadata(attr(&attrs)?, &mut key, true)?;
+        ovs_nla_get_flow_metadata(Net::init(), attr(&attrs)?, &mut key, true)?;
         assert_eq!(key.recirc_id, 0x11);
         assert_eq!(key.in_port, 4);
         assert_eq!(key.mac_proto(), 1);
@@ -754,7 +772,7 @@ mod tests {
         // The type of a layer 3 packet is metadata.
         let attrs = stream(tcp4)?;
         let mut key = MatchKey::zeroed();
-        ovs_nla_get_flow_metadata(attr(&attrs)?, &mut key, true)?;
+        ovs_nla_get_flow_metadata(Net::init(), attr(&attrs)?, &mut key, true)?;
         assert_eq!(key.in_port, DP_MAX_PORTS);
         assert_eq!(key.mac_proto(), 0);
         assert_eq!(key.eth_type.get(), ETH_P_IP);
@@ -767,7 +785,7 @@ mod tests {
             ethernet(w)?;
             tcp4(w)
         })?;
-        let parsed = ovs_nla_get_key(attr(&key)?, true)?;
+        let parsed = ovs_nla_get_key(Net::init(), attr(&key)?, true)?;
         for limit in 0..key.as_slice().len() {
             let mut buf = AttrBuf::with_limit(limit);
             assert_eq!(ovs_nla_put_masked_key(&parsed, &mut buf), Err(EMSGSIZE));

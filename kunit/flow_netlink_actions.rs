@@ -20,10 +20,13 @@ mod tests {
             uapi::*, //
         },
     };
-    use kernel_ext::net::netlink::{
-        AttrBuf,
-        AttrWriter,
-        Nlattr, //
+    use kernel_ext::net::{
+        namespace::Net,
+        netlink::{
+            AttrBuf,
+            AttrWriter,
+            Nlattr, //
+        }, //
     };
     use zerocopy::IntoBytes;
 
@@ -47,7 +50,7 @@ mod tests {
     }
 
     fn copy(key: &SwFlowKey, actions: &[u8]) -> Result<KVec<Action>> {
-        Ok(ovs_nla_copy_actions(Nlattr::new(1, actions), key, false)?.list)
+        Ok(ovs_nla_copy_actions(Net::init(), Nlattr::new(1, actions), key, false)?.list)
     }
 
     fn nest(w: &mut AttrBuf, ty: u16, put: impl FnOnce(&mut AttrBuf) -> Result) -> Result {
@@ -205,7 +208,8 @@ mod tests {
         let key = key(ETH_P_IP, IPPROTO_TCP);
         for &(name, put) in GOOD {
             let list = list(put)?;
-            let actions = ovs_nla_copy_actions(Nlattr::new(1, list.as_slice()), &key, true);
+            let actions =
+                ovs_nla_copy_actions(Net::init(), Nlattr::new(1, list.as_slice()), &key, true);
             if let Err(err) = &actions {
                 pr_err!("{}: {:?}\n", name, err);
             }

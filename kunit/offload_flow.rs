@@ -72,13 +72,13 @@ pub(crate) fn flow(key: Put, mask: Put, actions: Put) -> Result<Result<Outcome, 
     fn first(buf: &AttrBuf) -> Result<Nlattr<'_>> {
         buf.first().ok_or(EINVAL)
     }
-    let m = ovs_nla_get_match(first(&key)?, Some(first(&mask)?), true)?;
+    let m = ovs_nla_get_match(Net::init(), first(&key)?, Some(first(&mask)?), true)?;
     let mut masked = MatchKey::zeroed();
     let words = m.key.words().iter().zip(m.mask.words());
     for (to, (key, mask)) in masked.words_mut().iter_mut().zip(words) {
         *to = key & mask;
     }
-    let actions = ovs_nla_copy_actions(first(&actions)?, &masked, true)?;
+    let actions = ovs_nla_copy_actions(Net::init(), first(&actions)?, &masked, true)?;
 
     let mut ports = KVec::new();
     let rule = translate_rule(&masked, &m.mask, &actions.list, |port_no| {

@@ -185,8 +185,8 @@ impl Flows {
             w.put(OVS_KEY_ATTR_IPV4, &src)
         })?;
         let actions = attr(actions)?;
-        let m = ovs_nla_get_match(first(&key)?, Some(first(&mask)?), true)?;
-        let acts = ovs_nla_copy_actions(first(&actions)?, &m.key, true)?;
+        let m = ovs_nla_get_match(Net::init(), first(&key)?, Some(first(&mask)?), true)?;
+        let acts = ovs_nla_copy_actions(Net::init(), first(&actions)?, &m.key, true)?;
         let id = u64::from(src) << 32 | u64::from(in_port) << 24 | u64::from(id);
         let id = SwFlowId::ufid(&id.to_ne_bytes()).ok_or(EINVAL)?;
 
@@ -218,7 +218,7 @@ impl Flows {
         actions: impl FnOnce(&mut AttrBuf) -> Result,
     ) -> Result {
         let actions = attr(actions)?;
-        let acts = ovs_nla_copy_actions(first(&actions)?, &flow.key(), true)?;
+        let acts = ovs_nla_copy_actions(Net::init(), first(&actions)?, &flow.key(), true)?;
         let acts = RcuBox::new(acts, GFP_KERNEL)?;
         let lock = ovs_lock();
         flow.set_actions(acts);

@@ -17,6 +17,7 @@ mod tests {
                 IP_TUNNEL_INFO_IPV6,
                 IP_TUNNEL_INFO_TX, //
             },
+            namespace::Net,
             netlink::{
                 AttrBuf,
                 AttrWriter,
@@ -143,6 +144,10 @@ mod tests {
             nest(w, OVS_KEY_ATTR_TUNNEL, tunnel)?;
             w.put_u32(OVS_KEY_ATTR_IN_PORT, 1)?;
             w.put_u32(OVS_KEY_ATTR_SKB_MARK, 0)?;
+            w.put_u32(OVS_KEY_ATTR_CT_STATE, 0)?;
+            w.put_u16(OVS_KEY_ATTR_CT_ZONE, 0)?;
+            w.put_u32(OVS_KEY_ATTR_CT_MARK, 0)?;
+            w.put(OVS_KEY_ATTR_CT_LABELS, &[0; 16])?;
             w.put(OVS_KEY_ATTR_ETHERNET, &[2; 12])?;
             w.put_be16(OVS_KEY_ATTR_ETHERTYPE, 0x9000)
         })?;
@@ -171,7 +176,7 @@ mod tests {
     }
 
     fn exact(tunnel: Put) -> Result<KBox<SwFlowMatch>> {
-        ovs_nla_get_match(first(&flow_key(tunnel)?)?, None, true)
+        ovs_nla_get_match(Net::init(), first(&flow_key(tunnel)?)?, None, true)
     }
 
     #[test]
@@ -306,7 +311,7 @@ mod tests {
 
     fn copy(actions: &AttrBuf) -> Result<SwFlowActions> {
         let key = SwFlowKey::zeroed();
-        ovs_nla_copy_actions(Nlattr::new(1, actions.as_slice()), &key, false)
+        ovs_nla_copy_actions(Net::init(), Nlattr::new(1, actions.as_slice()), &key, false)
     }
 
     fn set(tunnel: Put) -> Result<AttrBuf> {
@@ -321,7 +326,7 @@ mod tests {
     fn bad_tunnels_are_refused() -> Result {
         for (i, &(name, put)) in BAD.iter().enumerate() {
             let key = flow_key(put)?;
-            let mut key_err = ovs_nla_get_match(first(&key)?, None, false).err();
+            let mut key_err = ovs_nla_get_match(Net::init(), first(&key)?, None, false).err();
             if key_err.is_none() {
                 pr_err!("bad key taken: {}\n", name);
             }
@@ -334,7 +339,9 @@ mod tests {
             assert_eq!(key_err, Some(EINVAL));
 
             let key = flow_key(ipv4)?;
-            let taken = ovs_nla_get_match(first(&key)?, Some(first(&mask(put)?)?), false).is_ok();
+            let taken =
+                ovs_nla_get_match(Net::init(), first(&key)?, Some(first(&mask(put)?)?), false)
+                    .is_ok();
             if taken != (i + GOOD_FOR_MASKS >= BAD.len()) {
                 pr_err!("mask taken, {}: {}\n", taken, name);
                 return Err(EINVAL);
@@ -357,7 +364,7 @@ mod tests {
                     ones.get(..len).unwrap_or_default(),
                 )
             })?;
-            let m = ovs_nla_get_match(first(&key)?, Some(first(&mask)?), false);
+            let m = ovs_nla_get_match(Net::init(), first(&key)?, Some(first(&mask)?), false);
             assert_eq!(m.is_ok(), good);
         }
         Ok(())
@@ -469,6 +476,7 @@ mod tests {
         };
         let key = flow_key(with_options)?;
         let by_id = ovs_nla_get_match(
+            Net::init(),
             first(&key)?,
             Some(first(&mask(|w| {
                 w.put(OVS_TUNNEL_KEY_ATTR_ID, &[0xff; 8])
@@ -476,6 +484,7 @@ mod tests {
             true,
         )?;
         let mut by_option = ovs_nla_get_match(
+            Net::init(),
             first(&key)?,
             Some(first(&mask(|w| {
                 w.put(

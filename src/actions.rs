@@ -9,7 +9,10 @@ mod output;
 pub(crate) mod push_pop;
 pub(crate) mod set;
 
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
 
 use kernel_ext::net::dst_metadata::MetadataDst;
 use zerocopy::network_endian::U16 as Be16;
@@ -23,41 +26,66 @@ pub(crate) struct SwFlowActions {
     pub(crate) orig_len: usize,
     /// What is done, in order.
     pub(crate) list: ActionList,
-    /// The packet's hash has to be calculated before the actions run: they show
-    /// it to userspace, or change what it is over and do something with the
-    /// packet then that shows it. C calculates it for every packet.
+    /// The packet's hash has to be calculated before the actions run, see
+    /// [`HashUse`]. C calculates it for every packet.
     pub(crate) needs_hash: bool,
 }
 
 impl SwFlowActions {
     /// Actions made from a netlink attribute of `orig_len` bytes.
     pub(crate) fn new(orig_len: usize, list: ActionList) -> Self {
-        let shows_hash = any_action(&list, &|action| {
-            matches!(action, Action::Userspace(_) | Action::Hash { .. })
-        });
-        let recirculates = any_action(&list, &|action| matches!(action, Action::Recirc(_)));
-        let changes_headers = any_action(&list, &|action| {
-            matches!(
-                action,
-                Action::PushVlan { .. } | Action::PopVlan | Action::PushEth { .. } | Action::PopEth
-            )
-        });
+        let mut hash = HashUse::default();
+        hash.list(&list);
         Self {
             orig_len,
             list,
-            needs_hash: shows_hash || (recirculates && changes_headers),
+            needs_hash: hash.needed,
         }
     }
 }
 
-/// Whether an action of the list, or of one nested in it, is like this. Lists
-/// are nested no deeper than the check of the netlink form permits.
-fn any_action(list: &[Action], is_like: &dyn Fn(&Action) -> bool) -> bool {
-    list.iter().any(|action| match action {
-        Action::Sample(sample) => any_action(&sample.actions, is_like),
-        Action::Clone(clone) => any_action(&clone.actions, is_like),
-        action => is_like(action),
-    })
+/// Finds out whether it can be seen when a packet's hash is calculated.
+///
+/// A hash that is calculated when somebody asks for it is over the headers that
+/// the packet has then. Userspace is shown it, a tunnel's source port and the
+/// transmit queue are chosen by it, and all packets of a flow have to agree. So
+/// it is calculated first where it is used after a change of what it is over.
+#[derive(Default)]
+struct HashUse {
+    /// Headers that the hash is over may have changed.
+    changed: bool,
+    /// The hash has to be calculated first.
+    needed: bool,
+}
+
+impl HashUse {
+    /// Goes through a list, in order, and through those nested in it. Lists are
+    /// nested no deeper than the check of the netlink form permits.
+    fn list(&mut self, actions: &[Action]) {
+        for action in actions {
+            match action.hash_effect() {
+                HashEffect::Shows => self.needed = true,
+                HashEffect::Changes => self.changed = true,
+                HashEffect::Uses => self.needed |= self.changed,
+                HashEffect::None => (),
+            }
+            for nested in action.children() {
+                self.list(&nested.actions);
+            }
+        }
+    }
+}
+
+/// What an action means to the packet's hash.
+enum HashEffect {
+    /// Nothing.
+    None,
+    /// It shows it, or calculates with it.
+    Shows,
+    /// It changes what the hash is over.
+    Changes,
+    /// What happens to the packet then depends on the hash.
+    Uses,
 }
 
 /// A list of actions, at the top or nested.
@@ -104,7 +132,7 @@ pub(crate) enum Action {
     /// Run actions on some packets.
     Sample(KBox<SampleAction>),
     /// Run actions on a copy.
-    Clone(KBox<CloneAction>),
+    Clone(Arc<NestedActions>),
     /// Cut what later actions send to this many bytes.
     Trunc(u32),
     /// Drop, with this error code (`OVS_DROP_EXPLICIT` for 0, otherwise
@@ -126,24 +154,58 @@ pub(crate) struct UserspaceAction {
     pub(crate) raw: KVec<u8>,
 }
 
-/// `OVS_ACTION_ATTR_SAMPLE`.
-pub(crate) struct SampleAction {
-    /// Out of `u32::MAX`, what share of packets.
-    pub(crate) probability: u32,
+impl Action {
+    /// The lists that are nested in the action, in the order of their netlink
+    /// form.
+    pub(crate) fn children(&self) -> impl Iterator<Item = &Arc<NestedActions>> {
+        let lists = match self {
+            Self::Sample(sample) => [Some(&sample.nested), None],
+            Self::Clone(clone) => [Some(clone), None],
+            _ => [None, None],
+        };
+        lists.into_iter().flatten()
+    }
+
+    fn hash_effect(&self) -> HashEffect {
+        match self {
+            Self::Userspace(_) | Self::Hash { .. } => HashEffect::Shows,
+            Self::Output(_) | Self::Recirc(_) => HashEffect::Uses,
+            Self::PushVlan { .. }
+            | Self::PopVlan
+            | Self::PushEth { .. }
+            | Self::PopEth
+            // It may cut headers off.
+            | Self::Trunc(_) => HashEffect::Changes,
+            // What changes addresses and ports forgets the hash; a flow label is
+            // changed without that.
+            Self::Set(set) => match &set.field {
+                SetField::Ipv6 { .. } => HashEffect::Changes,
+                _ => HashEffect::None,
+            },
+            Self::SetTunnel(_) | Self::Sample(_) | Self::Clone(_) | Self::Drop(_) => {
+                HashEffect::None
+            }
+        }
+    }
+}
+
+/// A list of actions in an action. It has an owner of its own, so that a packet
+/// that was put off can keep it.
+pub(crate) struct NestedActions {
     /// The list can run in place: nothing follows it, or it does not change the
-    /// packet's key. C: `struct sample_arg.exec`.
+    /// packet's key. C: `struct sample_arg.exec`, the internal
+    /// `OVS_CLONE_ATTR_EXEC` and their like.
     pub(crate) exec: bool,
     /// What is done.
     pub(crate) actions: ActionList,
 }
 
-/// `OVS_ACTION_ATTR_CLONE`.
-pub(crate) struct CloneAction {
-    /// The list can run in place: nothing follows it, or it does not change the
-    /// packet's key. C: the internal `OVS_CLONE_ATTR_EXEC`.
-    pub(crate) exec: bool,
-    /// What is done.
-    pub(crate) actions: ActionList,
+/// `OVS_ACTION_ATTR_SAMPLE`.
+pub(crate) struct SampleAction {
+    /// Out of `u32::MAX`, what share of packets.
+    pub(crate) probability: u32,
+    /// What is done with them.
+    pub(crate) nested: Arc<NestedActions>,
 }
 
 /// `OVS_ACTION_ATTR_SET` and `OVS_ACTION_ATTR_SET_MASKED`.
@@ -164,6 +226,11 @@ pub(crate) enum SetField {
     Priority { key: u32, mask: u32 },
     /// `OVS_KEY_ATTR_SKB_MARK`, host order.
     SkbMark { key: u32, mask: u32 },
+    /// `OVS_KEY_ATTR_CT_MARK`, host order. As in C, it can be asked for, but not
+    /// be set.
+    CtMark { key: u32, mask: u32 },
+    /// `OVS_KEY_ATTR_CT_LABELS`, as `CtMark`.
+    CtLabels { key: [u8; 16], mask: [u8; 16] },
     /// `OVS_KEY_ATTR_ETHERNET`: source, then destination.
     Ethernet { key: [u8; 12], mask: [u8; 12] },
     /// `OVS_KEY_ATTR_IPV4`: `struct ovs_key_ipv4`.

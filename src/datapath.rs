@@ -64,10 +64,7 @@ use crate::{
             Execution, //
         },
     },
-    flow::{
-        key::SwFlowKey,
-        tunnel::KeyRef, //
-    },
+    flow::key::SwFlowKey,
     flow_table::FlowTable,
     offload::policy::DpOffload,
     vport::Vport, //
@@ -276,14 +273,8 @@ const VLAN_HLEN: usize = 4;
 ///
 /// C: `ovs_dp_process_packet()`.
 #[inline]
-pub(crate) fn ovs_dp_process_packet<'g>(
-    exec: &mut Execution<'g>,
-    dp: &'g Datapath,
-    in_port: &'g Vport,
-    mut skb: SkBuff,
-    key: &mut SwFlowKey,
-) {
-    let ctx = exec.ctx();
+pub(crate) fn ovs_dp_process_packet(exec: &Execution<'_>, mut skb: SkBuff, key: &mut SwFlowKey) {
+    let (ctx, dp) = (exec.ctx(), exec.dp());
     let stats = dp.stats.this(ctx);
     let found = dp.table.lookup(ctx, exec.whole_key(key));
     let counter = match found.flow {
@@ -296,13 +287,13 @@ pub(crate) fn ovs_dp_process_packet<'g>(
             if actions.needs_hash {
                 skb.hash();
             }
-            if let Err(e) = ovs_execute_actions(exec, dp, in_port, skb, actions, key) {
+            if let Err(e) = ovs_execute_actions(exec, skb, actions, key) {
                 execution_error(dp, ctx, e);
             }
             &stats.n_hit
         }
         None => {
-            miss(ctx, dp, in_port, skb, exec.whole_key(key));
+            miss(exec, skb, key);
             &stats.n_missed
         }
     };
@@ -325,13 +316,8 @@ fn execution_error(dp: &Datapath, ctx: BhRcu<'_>, error: Error) {
 
 /// Sends a packet without a flow to userspace.
 #[inline(never)]
-fn miss<'g>(
-    ctx: BhRcu<'g>,
-    dp: &'g Datapath,
-    in_port: &'g Vport,
-    mut skb: SkBuff,
-    key: KeyRef<'_>,
-) {
+fn miss(exec: &Execution<'_>, mut skb: SkBuff, key: &SwFlowKey) {
+    let (ctx, dp, in_port) = (exec.ctx(), exec.dp(), exec.in_port());
     // Userspace is told the hash.
     skb.hash();
     let cb = *skb.cb::<OvsSkbCb>();
@@ -350,6 +336,7 @@ fn miss<'g>(
         mru: cb.mru,
         egress_tun_info: false,
     };
+    let key = exec.whole_key(key);
     match upcall::ovs_dp_upcall(ctx, dp, in_port, &mut skb, key, &info, u32::MAX) {
         Ok(()) => skb.consume(),
         Err(e) if e == EAGAIN || e == ERESTARTSYS || e == EINTR => skb.consume(),

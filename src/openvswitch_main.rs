@@ -13,13 +13,15 @@ use kernel_ext::{
         namespace::PernetRegistration,
         rtnetlink::RtnlLinkRegistration, //
     },
-    percpu::Counter,
     static_percpu::StaticPerCpuMemory,
     sync::rcu::BarrierOnDrop, //
 };
 
 use self::{
-    actions::execute::EXEC_LEVEL,
+    actions::execute::{
+        OvsPcpuStorage,
+        OVS_PCPU_STORAGE, //
+    },
     datapath::{
         genl::Families,
         ovs_net::{
@@ -41,6 +43,7 @@ use self::{
 };
 
 mod actions;
+mod conntrack;
 mod datapath;
 mod dp_notify;
 mod drop;
@@ -139,14 +142,14 @@ struct OvsModule {
     // Ports and flows that wait for a grace period still need what follows.
     _barrier: BarrierOnDrop,
     _link: RtnlLinkRegistration,
-    _level: StaticPerCpuMemory<Counter>,
+    _pcpu_storage: StaticPerCpuMemory<OvsPcpuStorage>,
 }
 
 impl kernel::Module for OvsModule {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         pr_info!("Open vSwitch switching datapath\n");
 
-        let level = EXEC_LEVEL.alloc()?;
+        let pcpu_storage = OVS_PCPU_STORAGE.alloc()?;
         let link = ovs_internal_dev_rtnl_link_register()?;
         let barrier = BarrierOnDrop;
         let offload = module_parameters::offload.value();
@@ -170,7 +173,7 @@ impl kernel::Module for OvsModule {
             _engine: engine,
             _barrier: barrier,
             _link: link,
-            _level: level,
+            _pcpu_storage: pcpu_storage,
         })
     }
 }

@@ -130,7 +130,7 @@ fn attr_of(action: &Action) -> (u32, usize) {
         // A `struct sample_arg` comes first.
         Action::Sample(sample) => (
             uapi::ovs_action_attr_OVS_ACTION_ATTR_SAMPLE,
-            list_len(&sample.actions).saturating_add(in_list(8)),
+            list_len(&sample.nested.actions).saturating_add(in_list(8)),
         ),
         // `OVS_CLONE_ATTR_EXEC` comes first.
         Action::Clone(clone) => (
@@ -156,7 +156,8 @@ fn set_len(set: &SetAction) -> usize {
         return raw.len();
     }
     let len = match set.field {
-        SetField::Priority { .. } | SetField::SkbMark { .. } => 4,
+        SetField::Priority { .. } | SetField::SkbMark { .. } | SetField::CtMark { .. } => 4,
+        SetField::CtLabels { .. } => 16,
         SetField::Ethernet { .. } | SetField::Ipv4 { .. } => 12_usize,
         SetField::Ipv6 { .. } => 40,
         SetField::Tcp { .. } | SetField::Udp { .. } | SetField::Sctp { .. } => 4,

@@ -551,7 +551,8 @@ fn receive<'g>(
             key.tun_proto = tun_proto;
             tun
         });
-        ovs_dp_process_packet(&mut Execution::new(ctx, tun), &vport.dp, vport, skb, key);
+        let exec = Execution::new(ctx, vport, tun).ok_or(ENODEV)?;
+        ovs_dp_process_packet(&exec, skb, key);
         Ok(())
     })
 }

@@ -34,12 +34,16 @@ use crate::{
 ///
 /// The pointer is null or that of a live [`PerCpu`], which is freed a grace
 /// period after the pointer is set to null.
-pub struct StaticPerCpu<T: Sync> {
+pub struct StaticPerCpu<T: Send> {
     ptr: AtomicPtr<c_void>,
     _data: PhantomData<T>,
 }
 
-impl<T: Sync + 'static> StaticPerCpu<T> {
+// SAFETY: As of a `PerCpu`: a copy is handed out to one CPU in a context in which
+// it is one thread's at a time, and `T` is `Send`.
+unsafe impl<T: Send> Sync for StaticPerCpu<T> {}
+
+impl<T: Send + 'static> StaticPerCpu<T> {
     /// A variable without memory.
     #[allow(clippy::new_without_default, reason = "is for statics")]
     pub const fn new() -> Self {
@@ -50,14 +54,15 @@ impl<T: Sync + 'static> StaticPerCpu<T> {
         }
     }
 
-    /// Gives the variable zeroed memory for as long as what is returned lives.
+    /// Gives the variable memory, a `T` of default value for each CPU, for as
+    /// long as what is returned lives.
     ///
     /// Fails with `ENOMEM`, and with `EBUSY` if it has memory.
     pub fn alloc(&'static self) -> Result<StaticPerCpuMemory<T>>
     where
-        T: Zeroable,
+        T: Default,
     {
-        let memory = PerCpu::new(GFP_KERNEL)?;
+        let memory = PerCpu::new_with(T::default, GFP_KERNEL)?;
         // INVARIANT: `StaticPerCpuMemory` keeps it alive and sets it to null.
         self.ptr
             .compare_exchange(
@@ -87,12 +92,12 @@ impl<T: Sync + 'static> StaticPerCpu<T> {
 }
 
 /// The memory of a [`StaticPerCpu`].
-pub struct StaticPerCpuMemory<T: Sync + 'static> {
+pub struct StaticPerCpuMemory<T: Send + 'static> {
     variable: &'static StaticPerCpu<T>,
     _memory: PerCpu<T>,
 }
 
-impl<T: Sync + 'static> Drop for StaticPerCpuMemory<T> {
+impl<T: Send + 'static> Drop for StaticPerCpuMemory<T> {
     /// Sleeps for a grace period.
     fn drop(&mut self) {
         self.variable.ptr.store(ptr::null_mut(), Ordering::Relaxed);

@@ -6,15 +6,18 @@
 //! of a list takes it; an action before that runs on the packet itself or, if it
 //! sends it somewhere, on a clone.
 //!
-//! C keeps copies of keys and the list of deferred actions in per-CPU memory,
-//! since its keys are too large for the stack. Here keys are small: copies are
-//! on the stack, and so is the list, which takes memory only in the rare case
-//! that it is used. It belongs to the outermost call, by which the packet
-//! entered the datapath, see [`Execution`].
+//! C keeps copies of keys in per-CPU memory, since its keys are too large for
+//! the stack; here they are on the stack. What is put off until the actions
+//! that run have ended is in a list of this CPU, as in C: a packet that leaves
+//! through one datapath and comes in at the next, within one call, shares it.
+//! Whatever is in the list owns what it needs.
+
+use core::cell::Cell;
 
 use kernel::{
     alloc::flags::GFP_ATOMIC,
-    prelude::*, //
+    prelude::*,
+    sync::Arc, //
 };
 use kernel_ext::{
     jhash::jhash_1word,
@@ -22,11 +25,13 @@ use kernel_ext::{
         netdevice::DeviceName,
         skbuff::SkBuff, //
     },
-    percpu::Counter,
     random::get_random_u32,
     ratelimit::net_ratelimit,
     static_percpu::StaticPerCpu,
-    sync::bh::BhRcu,
+    sync::{
+        bh::BhRcu,
+        rcu::RcuArc, //
+    },
     uapi, //
 };
 
@@ -44,6 +49,8 @@ use super::{
     },
     set::execute_set_action,
     Action,
+    NestedActions,
+    SampleAction,
     SwFlowActions, //
 };
 use crate::{
@@ -71,66 +78,109 @@ use crate::{
     vport::Vport, //
 };
 
-/// How often the datapath can be entered for one packet before it is dropped.
-const OVS_RECURSION_LIMIT: u64 = 5;
+/// How deep actions may be entered for one packet before it is dropped.
+const OVS_RECURSION_LIMIT: u32 = 5;
 /// Up to this level, lists that need a copy of the key run at once; above it
 /// they are deferred.
-const OVS_DEFERRED_ACTION_THRESHOLD: u64 = OVS_RECURSION_LIMIT - 2;
-/// How many lists can be deferred for one packet. C has an array of one more.
+const OVS_DEFERRED_ACTION_THRESHOLD: u32 = OVS_RECURSION_LIMIT - 2;
+/// How many lists can be deferred until all are done. C has an array of one
+/// more, `DEFERRED_ACTION_FIFO_SIZE`.
 const DEFERRED_ACTION_LIMIT: usize = 9;
 
-/// How deep in actions this CPU is.
-pub(crate) static EXEC_LEVEL: StaticPerCpu<Counter> = StaticPerCpu::new();
+/// What a CPU keeps while it runs actions.
+///
+/// C: `struct ovs_pcpu_storage`.
+#[derive(Default)]
+pub(crate) struct OvsPcpuStorage {
+    /// How deep in actions this CPU is.
+    exec_level: Cell<u32>,
+    /// How many packets were put off and are not done.
+    n_deferred: Cell<u32>,
+    /// The packets that were put off; nothing where they were gone on with.
+    ///
+    /// C: `struct action_fifo`.
+    action_fifo: Cell<KVec<Option<DeferredAction>>>,
+}
 
-/// What a list of actions that is not in the flow's own list stands for.
-#[derive(Clone, Copy)]
+/// C: `ovs_pcpu_storage`.
+pub(crate) static OVS_PCPU_STORAGE: StaticPerCpu<OvsPcpuStorage> = StaticPerCpu::new();
+
+/// What is done with a packet apart from the list that runs.
 enum Nested<'g> {
     /// Run these actions.
-    Actions(&'g [Action]),
+    Actions(&'g Arc<NestedActions>),
     /// Look the packet up again, with this recirculation id.
     Recirc(u32),
 }
 
-/// A packet to go on with when the actions that run have ended.
-struct DeferredAction<'g> {
-    dp: &'g Datapath,
-    in_port: &'g Vport,
-    skb: SkBuff,
-    key: SwFlowKey,
-    nested: Nested<'g>,
+/// As [`Nested`], of a packet that was put off.
+enum DeferredWork {
+    Actions(Arc<NestedActions>),
+    Recirc,
 }
 
-/// The execution of actions on a packet that entered the datapath, and on all
-/// that comes of it.
+/// A packet to go on with when the actions that run have ended.
+///
+/// C: `struct deferred_action`.
+struct DeferredAction {
+    dp: RcuArc<Datapath>,
+    in_port: u16,
+    skb: SkBuff,
+    key: SwFlowKey,
+    /// The tunnel that the packet came through.
+    tun: Option<KBox<TunnelKey>>,
+    work: DeferredWork,
+}
+
+/// The execution of actions on a packet that came into the datapath, and on all
+/// that comes of it there.
 ///
 /// It is made where a packet is received from a device or from userspace, and
-/// passed down from there. Making one costs nothing.
+/// passed down from there.
+#[derive(Clone, Copy)]
 pub(crate) struct Execution<'g> {
     ctx: BhRcu<'g>,
+    dp: &'g RcuArc<Datapath>,
+    in_port: &'g Vport,
     /// The tunnel that the packet came through. It stays, whatever actions do.
     tun: Option<&'g TunnelKey>,
-    running: bool,
-    /// Nothing until something is deferred, so that a packet that needs none
-    /// of this does not pay for its being dropped.
-    deferred: Option<KVec<Option<DeferredAction<'g>>>>,
+    pcpu: &'g OvsPcpuStorage,
 }
 
 impl<'g> Execution<'g> {
-    /// The execution for a new packet, which came through this tunnel.
+    /// The execution for a new packet, which came in on this port and through
+    /// this tunnel. Nothing while the module goes.
     #[inline]
-    pub(crate) fn new(ctx: BhRcu<'g>, tun: Option<&'g TunnelKey>) -> Self {
-        Self {
+    pub(crate) fn new(
+        ctx: BhRcu<'g>,
+        in_port: &'g Vport,
+        tun: Option<&'g TunnelKey>,
+    ) -> Option<Self> {
+        Some(Self {
             ctx,
+            dp: in_port.dp(),
+            in_port,
             tun,
-            running: false,
-            deferred: None,
-        }
+            pcpu: OVS_PCPU_STORAGE.this(ctx)?,
+        })
     }
 
     /// The context that packets are processed in.
     #[inline]
     pub(crate) fn ctx(&self) -> BhRcu<'g> {
         self.ctx
+    }
+
+    /// The datapath that the packet is in.
+    #[inline]
+    pub(crate) fn dp(&self) -> &'g RcuArc<Datapath> {
+        self.dp
+    }
+
+    /// The port that the packet came in on.
+    #[inline]
+    pub(crate) fn in_port(&self) -> &'g Vport {
+        self.in_port
     }
 
     /// The whole key of a packet.
@@ -146,50 +196,41 @@ impl<'g> Execution<'g> {
 /// Runs a flow's actions on a packet.
 ///
 /// Fails with the error of the action that failed; the packet is dropped then.
-/// `ENETDOWN` when the datapath was entered too often for this packet.
+/// `ENETDOWN` when actions were entered too often for this packet.
 ///
 /// C: `ovs_execute_actions()`.
 #[inline]
 pub(crate) fn ovs_execute_actions<'g>(
-    exec: &mut Execution<'g>,
-    dp: &'g Datapath,
-    in_port: &'g Vport,
+    exec: &Execution<'g>,
     mut skb: SkBuff,
     acts: &'g SwFlowActions,
     key: &mut SwFlowKey,
 ) -> Result {
-    let Some(exec_level) = EXEC_LEVEL.this(exec.ctx) else {
-        return Err(ENETDOWN);
-    };
-    let outer_level = exec_level.get();
+    let outer_level = exec.pcpu.exec_level.get();
     let level = outer_level.wrapping_add(1);
     if level > OVS_RECURSION_LIMIT {
-        return recursion_limit(exec.ctx, dp, skb);
+        return recursion_limit(exec, skb);
     }
-    exec_level.set(level);
+    exec.pcpu.exec_level.set(level);
 
     // CAST: As in C; userspace cannot send more than fits into an attribute.
     skb.cb_mut::<OvsSkbCb>().acts_origlen = acts.orig_len as u16;
 
-    let is_outermost = !core::mem::replace(&mut exec.running, true);
-    let result = do_execute_actions(exec, exec_level, dp, in_port, skb, key, &acts.list);
-    if is_outermost {
-        if exec.deferred.is_some() {
-            process_deferred_actions(exec, exec_level);
-        }
-        exec.running = false;
+    let result = do_execute_actions(exec, skb, key, &acts.list);
+    if level == 1 && exec.pcpu.n_deferred.get() != 0 {
+        process_deferred_actions(exec.ctx, exec.pcpu);
     }
 
-    exec_level.set(outer_level);
+    exec.pcpu.exec_level.set(outer_level);
     result
 }
 
-/// Drops a packet that entered the datapath too often, and says so.
+/// Drops a packet that entered actions too often, and says so.
 #[cold]
 #[inline(never)]
-fn recursion_limit(ctx: BhRcu<'_>, dp: &Datapath, skb: SkBuff) -> Result {
+fn recursion_limit(exec: &Execution<'_>, skb: SkBuff) -> Result {
     if net_ratelimit() {
-        let name = dp.local(ctx.rcu()).map(|port| port.name());
+        let name = exec.dp.local(exec.ctx.rcu()).map(|port| port.name());
         pr_crit!(
             "ovs: recursion limit reached on datapath {}, probable configuration error\n",
             name.as_ref().map_or(c"", DeviceName::as_cstr)
@@ -200,30 +241,35 @@ fn recursion_limit(ctx: BhRcu<'_>, dp: &Datapath, skb: SkBuff) -> Result {
 }
 
 /// Runs a list of actions on a packet.
+///
+/// A nested list that is last and runs in place goes on in the same loop: lists
+/// can be nested 16 deep, at each of the levels that actions are entered at.
+/// One that runs in place and is not last does not have another one in it.
+///
+/// C: `do_execute_actions()`, with `output()`, `sample()`, `clone()` and
+/// `execute_recirc()`.
 #[inline(never)]
 fn do_execute_actions<'g>(
-    exec: &mut Execution<'g>,
-    exec_level: &'g Counter,
-    dp: &'g Datapath,
-    in_port: &'g Vport,
+    exec: &Execution<'g>,
     mut skb: SkBuff,
     key: &mut SwFlowKey,
-    actions: &'g [Action],
+    mut actions: &'g [Action],
 ) -> Result {
+    let ctx = exec.ctx;
     let mut iter = actions.iter();
     while let Some(action) = iter.next() {
         let last = iter.as_slice().is_empty();
         if trace::do_execute_action_enabled() {
-            trace::do_execute_action(exec.ctx, dp, &skb, key, action, last);
+            trace::do_execute_action(ctx, exec.dp, &skb, key, action, last);
         }
         let result = match action {
             Action::Output(port) => {
                 if last {
-                    do_output(exec.ctx, dp, skb, *port, key);
+                    do_output(exec, skb, *port, key);
                     return Ok(());
                 }
                 if let Some(clone) = skb.try_clone(GFP_ATOMIC) {
-                    do_output(exec.ctx, dp, clone, *port, key);
+                    do_output(exec, clone, *port, key);
                 }
                 skb.cb_mut::<OvsSkbCb>().cutlen = u32::MAX;
                 Ok(())
@@ -240,8 +286,7 @@ fn do_execute_actions<'g>(
                 Ok(())
             }
             Action::Userspace(userspace) => {
-                let key = exec.whole_key(key);
-                output_userspace(exec.ctx, dp, in_port, &mut skb, key, userspace, actions);
+                output_userspace(exec, &mut skb, key, userspace, actions);
                 skb.cb_mut::<OvsSkbCb>().cutlen = u32::MAX;
                 if last {
                     skb.consume();
@@ -262,56 +307,43 @@ fn do_execute_actions<'g>(
                 });
                 return Ok(());
             }
-            Action::Recirc(recirc_id) => {
-                let nested = Nested::Recirc(*recirc_id);
-                match update_key(&mut skb, key) {
-                    Err(e) => Err(e),
-                    Ok(()) if last => {
-                        return run_on_copy(exec, exec_level, dp, in_port, skb, key, nested);
-                    }
-                    Ok(()) => match skb.try_clone(GFP_ATOMIC) {
-                        Some(clone) => {
-                            run_on_copy(exec, exec_level, dp, in_port, clone, key, nested)
-                        }
-                        None => Ok(()),
-                    },
-                }
-            }
-            Action::Clone(clone) => {
-                let nested = &clone.actions;
-                let in_place = clone.exec;
-                if last {
-                    return run_nested(exec, exec_level, dp, in_port, skb, key, nested, in_place);
-                }
-                match skb.try_clone(GFP_ATOMIC) {
-                    Some(clone) => {
-                        run_nested(exec, exec_level, dp, in_port, clone, key, nested, in_place)
-                    }
-                    None => Ok(()),
-                }
-            }
-            Action::Sample(sample) => {
-                if !is_sampled(sample.probability) {
+            // From here on, actions that do something apart from this list, on
+            // the packet if they are last and on a copy of it otherwise.
+            Action::Recirc(recirc_id) => match update_key(&mut skb, key) {
+                Err(e) => Err(e),
+                Ok(()) if last => return clone_execute(exec, skb, key, Nested::Recirc(*recirc_id)),
+                Ok(()) => with_clone(&skb, |clone| {
+                    clone_execute(exec, clone, key, Nested::Recirc(*recirc_id))
+                }),
+            },
+            Action::Clone(_) | Action::Sample(_) => {
+                let Some((nested, probability)) = nested_of(action) else {
                     if last {
                         break;
                     }
                     continue;
-                }
-                let nested = &sample.actions;
-                let in_place = sample.exec;
-                let cb = skb.cb_mut::<OvsSkbCb>();
-                let outer_probability = core::mem::replace(&mut cb.probability, sample.probability);
-                if last {
-                    return run_nested(exec, exec_level, dp, in_port, skb, key, nested, in_place);
-                }
-                let result = match skb.try_clone(GFP_ATOMIC) {
-                    Some(clone) => {
-                        run_nested(exec, exec_level, dp, in_port, clone, key, nested, in_place)
-                    }
-                    None => Ok(()),
                 };
-                skb.cb_mut::<OvsSkbCb>().probability = outer_probability;
-                result
+                if last {
+                    if let Some(probability) = probability {
+                        skb.cb_mut::<OvsSkbCb>().probability = probability;
+                    }
+                    if nested.exec {
+                        actions = &nested.actions;
+                        iter = actions.iter();
+                        continue;
+                    }
+                    return clone_execute(exec, skb, key, Nested::Actions(nested));
+                }
+                with_clone(&skb, |mut clone| {
+                    if let Some(probability) = probability {
+                        clone.cb_mut::<OvsSkbCb>().probability = probability;
+                    }
+                    if nested.exec {
+                        do_execute_actions(exec, clone, key, &nested.actions)
+                    } else {
+                        clone_execute(exec, clone, key, Nested::Actions(nested))
+                    }
+                })
             }
         };
         if let Err(e) = result {
@@ -322,6 +354,33 @@ fn do_execute_actions<'g>(
 
     skb.free(OVS_DROP_LAST_ACTION);
     Ok(())
+}
+
+/// Calls `f` with a clone of the packet. Where there is no memory for one, the
+/// action is left out, as in C.
+#[inline]
+fn with_clone(skb: &SkBuff, f: impl FnOnce(SkBuff) -> Result) -> Result {
+    match skb.try_clone(GFP_ATOMIC) {
+        Some(clone) => f(clone),
+        None => Ok(()),
+    }
+}
+
+/// The list that is nested in an action, and the probability that the packet
+/// has there if that changes. Nothing for a packet that is not sampled.
+#[inline]
+fn nested_of(action: &Action) -> Option<(&Arc<NestedActions>, Option<u32>)> {
+    match action {
+        Action::Clone(nested) => Some((nested, None)),
+        Action::Sample(sample) => {
+            let SampleAction {
+                probability,
+                nested,
+            } = &**sample;
+            is_sampled(*probability).then_some((nested, Some(*probability)))
+        }
+        _ => None,
+    }
 }
 
 /// Makes sure that the key describes the packet. Fails as
@@ -341,6 +400,8 @@ fn is_sampled(probability: u32) -> bool {
 }
 
 /// Puts a hash of the packet into the key.
+///
+/// C: `execute_hash()`.
 #[inline(never)]
 fn execute_hash(skb: &mut SkBuff, key: &mut SwFlowKey, alg: u32, basis: u32) {
     let hash = match alg {
@@ -352,62 +413,31 @@ fn execute_hash(skb: &mut SkBuff, key: &mut SwFlowKey, alg: u32, basis: u32) {
     key.dp_hash = jhash_1word(hash, basis).max(1);
 }
 
-/// Runs a nested list of actions: on the key itself if `in_place` says that it
-/// may be changed, otherwise on a copy, see [`run_on_copy`].
-///
-/// Lists can be nested 16 deep, so nothing large may be in this frame or that
-/// of [`do_execute_actions`].
-#[inline]
-#[allow(clippy::too_many_arguments, reason = "is C's, and all are needed")]
-fn run_nested<'g>(
-    exec: &mut Execution<'g>,
-    exec_level: &'g Counter,
-    dp: &'g Datapath,
-    in_port: &'g Vport,
-    skb: SkBuff,
-    key: &mut SwFlowKey,
-    actions: &'g [Action],
-    in_place: bool,
-) -> Result {
-    if in_place {
-        do_execute_actions(exec, exec_level, dp, in_port, skb, key, actions)
-    } else {
-        let nested = Nested::Actions(actions);
-        run_on_copy(exec, exec_level, dp, in_port, skb, key, nested)
-    }
-}
-
 /// Runs a nested list of actions, or looks the packet up again, on a copy of
 /// the key: now, or when the actions that run have ended.
 ///
-/// C: `clone_execute()`, whose caller has cloned the packet here.
+/// C: `clone_execute()`, whose caller has cloned the packet here, and
+/// `clone_key()`.
 #[inline(never)]
-fn run_on_copy<'g>(
-    exec: &mut Execution<'g>,
-    exec_level: &'g Counter,
-    dp: &'g Datapath,
-    in_port: &'g Vport,
-    skb: SkBuff,
-    key: &SwFlowKey,
-    nested: Nested<'g>,
-) -> Result {
+fn clone_execute(exec: &Execution<'_>, skb: SkBuff, key: &SwFlowKey, nested: Nested<'_>) -> Result {
+    let exec_level = &exec.pcpu.exec_level;
     let level = exec_level.get();
     if level > OVS_DEFERRED_ACTION_THRESHOLD {
-        defer(exec, dp, in_port, skb, key, nested);
+        add_deferred_actions(exec, skb, key, nested);
         return Ok(());
     }
 
     let mut key = *key;
     match nested {
-        Nested::Actions(actions) => {
+        Nested::Actions(nested) => {
             exec_level.set(level.wrapping_add(1));
-            let result = do_execute_actions(exec, exec_level, dp, in_port, skb, &mut key, actions);
+            let result = do_execute_actions(exec, skb, &mut key, &nested.actions);
             exec_level.set(level);
             result
         }
         Nested::Recirc(recirc_id) => {
             key.recirc_id = recirc_id;
-            ovs_dp_process_packet(exec, dp, in_port, skb, &mut key);
+            ovs_dp_process_packet(exec, skb, &mut key);
             Ok(())
         }
     }
@@ -415,45 +445,56 @@ fn run_on_copy<'g>(
 
 /// Puts a packet off until the actions that run have ended. Drops it, and says
 /// so, where too many are.
+///
+/// C: `add_deferred_actions()`, `action_fifo_put()`.
 #[cold]
 #[inline(never)]
-fn defer<'g>(
-    exec: &mut Execution<'g>,
-    dp: &'g Datapath,
-    in_port: &'g Vport,
-    skb: SkBuff,
-    key: &SwFlowKey,
-    nested: Nested<'g>,
-) {
-    let deferred = exec.deferred.get_or_insert_with(KVec::new);
-    let room = deferred.len() < DEFERRED_ACTION_LIMIT && deferred.reserve(1, GFP_ATOMIC).is_ok();
-    if !room {
+fn add_deferred_actions(exec: &Execution<'_>, skb: SkBuff, key: &SwFlowKey, nested: Nested<'_>) {
+    let mut fifo = exec.pcpu.action_fifo.take();
+    let room = fifo.len() < DEFERRED_ACTION_LIMIT
+        && fifo
+            .reserve(DEFERRED_ACTION_LIMIT.saturating_sub(fifo.len()), GFP_ATOMIC)
+            .is_ok();
+    let tun = match exec.tun {
+        Some(tun) => KBox::new(*tun, GFP_ATOMIC).ok().map(Some),
+        None => Some(None),
+    };
+    let (true, Some(tun)) = (room, tun) else {
+        exec.pcpu.action_fifo.set(fifo);
         skb.free(OVS_DROP_DEFERRED_LIMIT);
-        return deferred_limit(exec.ctx, dp, nested);
-    }
+        return deferred_limit(exec, nested);
+    };
 
     let mut key = *key;
-    if let Nested::Recirc(recirc_id) = nested {
-        key.recirc_id = recirc_id;
-    }
+    let work = match nested {
+        Nested::Actions(nested) => DeferredWork::Actions(nested.clone()),
+        Nested::Recirc(recirc_id) => {
+            key.recirc_id = recirc_id;
+            DeferredWork::Recirc
+        }
+    };
     // There is room for it. Were there not, the packet would be dropped here.
-    let _ = deferred.push_within_capacity(Some(DeferredAction {
-        dp,
-        in_port,
+    let _ = fifo.push_within_capacity(Some(DeferredAction {
+        dp: exec.dp.clone(),
+        in_port: exec.in_port.port_no(),
         skb,
         key,
-        nested,
+        tun,
+        work,
     }));
+    exec.pcpu.action_fifo.set(fifo);
+    let n_deferred = &exec.pcpu.n_deferred;
+    n_deferred.set(n_deferred.get().wrapping_add(1));
 }
 
 /// Says that too many packets were put off.
 #[cold]
 #[inline(never)]
-fn deferred_limit(ctx: BhRcu<'_>, dp: &Datapath, nested: Nested<'_>) {
+fn deferred_limit(exec: &Execution<'_>, nested: Nested<'_>) {
     if !net_ratelimit() {
         return;
     }
-    let name = dp.local(ctx.rcu()).map(|port| port.name());
+    let name = exec.dp.local(exec.ctx.rcu()).map(|port| port.name());
     let name = name.as_ref().map_or(c"", DeviceName::as_cstr);
     match nested {
         Nested::Actions(_) => pr_warn!(
@@ -470,34 +511,53 @@ fn deferred_limit(ctx: BhRcu<'_>, dp: &Datapath, nested: Nested<'_>) {
 
 /// Goes on with all packets that were put off, and with those that are while
 /// that is done.
+///
+/// C: `process_deferred_actions()`.
 #[cold]
 #[inline(never)]
-fn process_deferred_actions<'g>(exec: &mut Execution<'g>, exec_level: &'g Counter) {
+fn process_deferred_actions(ctx: BhRcu<'_>, pcpu: &OvsPcpuStorage) {
     let mut next = 0usize;
-    while let Some(deferred) = exec
-        .deferred
-        .as_mut()
-        .and_then(|deferred| deferred.get_mut(next))
-        .map(Option::take)
-    {
+    loop {
+        // What runs may put more off: nothing of the list is held meanwhile.
+        let mut fifo = pcpu.action_fifo.take();
+        let Some(deferred) = fifo.get_mut(next).map(Option::take) else {
+            // Reset the list for the next packet, and keep its memory.
+            fifo.clear();
+            pcpu.action_fifo.set(fifo);
+            break;
+        };
+        pcpu.action_fifo.set(fifo);
         next = next.wrapping_add(1);
-        let Some(DeferredAction {
+        if let Some(deferred) = deferred {
+            deferred.run(ctx);
+        }
+    }
+    pcpu.n_deferred.set(0);
+}
+
+impl DeferredAction {
+    /// Goes on with the packet. It is dropped where its port has gone meanwhile.
+    fn run(self, ctx: BhRcu<'_>) {
+        let Self {
             dp,
             in_port,
             skb,
             mut key,
-            nested,
-        }) = deferred
-        else {
-            continue;
+            tun,
+            work,
+        } = self;
+        let exec = dp
+            .port(in_port.into(), ctx.rcu())
+            .and_then(|in_port| Execution::new(ctx, in_port, tun.as_deref()));
+        let Some(exec) = exec else {
+            return drop(skb);
         };
-        match nested {
-            Nested::Actions(actions) => {
+        match work {
+            DeferredWork::Actions(nested) => {
                 // The packet is dropped where an action fails.
-                let _ = do_execute_actions(exec, exec_level, dp, in_port, skb, &mut key, actions);
+                let _ = do_execute_actions(&exec, skb, &mut key, &nested.actions);
             }
-            Nested::Recirc(_) => ovs_dp_process_packet(exec, dp, in_port, skb, &mut key),
+            DeferredWork::Recirc => ovs_dp_process_packet(&exec, skb, &mut key),
         }
     }
-    exec.deferred = None;
 }

@@ -19,6 +19,7 @@ use kernel_ext::{
 
 use super::{
     cb::OvsSkbCb,
+    execute::Execution,
     Action,
     UserspaceAction, //
 };
@@ -44,7 +45,6 @@ use crate::{
             SwFlowKey,
             MAC_PROTO_ETHERNET, //
         },
-        tunnel::KeyRef,
     },
     vport::Vport, //
 };
@@ -61,13 +61,8 @@ fn ovs_mac_header_len(key: &SwFlowKey) -> usize {
 
 /// Sends the packet to a port, cut to what the last truncation keeps of it.
 #[inline(never)]
-pub(super) fn do_output(
-    ctx: BhRcu<'_>,
-    dp: &Datapath,
-    mut skb: SkBuff,
-    out_port: u32,
-    key: &SwFlowKey,
-) {
+pub(super) fn do_output(exec: &Execution<'_>, mut skb: SkBuff, out_port: u32, key: &SwFlowKey) {
+    let (ctx, dp) = (exec.ctx(), exec.dp());
     let vport = match dp.port(out_port, ctx.rcu()) {
         Some(vport) if vport.dev().is_running() && vport.dev().carrier_ok() => vport,
         _ => return skb.free(DropReason::DEV_READY),
@@ -130,14 +125,13 @@ fn fragment(ctx: BhRcu<'_>, dp: &Datapath, vport: &Vport, skb: SkBuff, key: &SwF
 /// keeps of it. `actions` is the list that the action is in.
 #[inline(never)]
 pub(super) fn output_userspace(
-    ctx: BhRcu<'_>,
-    dp: &Datapath,
-    in_port: &Vport,
+    exec: &Execution<'_>,
     skb: &mut SkBuff,
-    key: KeyRef<'_>,
+    key: &SwFlowKey,
     action: &UserspaceAction,
     actions: &[Action],
 ) {
+    let (ctx, dp) = (exec.ctx(), exec.dp());
     let cb = *skb.cb::<OvsSkbCb>();
     let portid = if cb.upcall_pid != 0 {
         cb.upcall_pid
@@ -157,7 +151,15 @@ pub(super) fn output_userspace(
             .is_some_and(|port| fill_egress_tun_info(ctx, dp, skb, port)),
     };
     // What cannot be sent is counted as lost; that is no error of the action.
-    let _ = ovs_dp_upcall(ctx, dp, in_port, skb, key, &info, cb.cutlen);
+    let _ = ovs_dp_upcall(
+        ctx,
+        dp,
+        exec.in_port(),
+        skb,
+        exec.whole_key(key),
+        &info,
+        cb.cutlen,
+    );
 }
 
 /// Whether the packet now has all that it would be sent with through the tunnel

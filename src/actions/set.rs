@@ -51,7 +51,8 @@ fn offset(offset: isize) -> Result<usize> {
 }
 
 /// Sets a field in the packet and in the key. Fails with `ENOMEM`, also where
-/// the packet ends before the header.
+/// the packet ends before the header, and with `EINVAL` for a field that cannot
+/// be set.
 ///
 /// C: `execute_masked_set_action()`.
 #[inline(never)]
@@ -73,6 +74,7 @@ pub(crate) fn execute_set_action(
             flow_key.skb_mark = mark;
             Ok(())
         }
+        SetField::CtMark { .. } | SetField::CtLabels { .. } => Err(EINVAL),
         SetField::Ethernet { key, mask } => set_eth_addr(skb, flow_key, key, mask),
         SetField::Ipv4 { key, mask } => ip::set_ipv4(skb, flow_key, key, mask),
         SetField::Ipv6 { key, mask } => ip::set_ipv6(skb, flow_key, key, mask),

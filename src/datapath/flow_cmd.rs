@@ -265,14 +265,15 @@ impl NewFlow {
             return Err(EINVAL);
         };
 
-        let m = ovs_nla_get_match(key, req.info.attr(MASK), req.log)?;
+        let m = ovs_nla_get_match(req.info.net(), key, req.info.attr(MASK), req.log)?;
         let id = ovs_nla_get_identifier(req.info.attr(UFID), &m.key, req.log)?;
-        let acts = ovs_nla_copy_actions(actions, &masked_key(&m), req.log).inspect_err(|_| {
-            nlerr!(
-                req.log,
-                "Flow actions may not be safe on all matching packets."
-            );
-        })?;
+        let acts = ovs_nla_copy_actions(req.info.net(), actions, &masked_key(&m), req.log)
+            .inspect_err(|_| {
+                nlerr!(
+                    req.log,
+                    "Flow actions may not be safe on all matching packets."
+                );
+            })?;
 
         let acts = RcuBox::new(acts, GFP_KERNEL)?;
         Ok((NewFlow { m, acts }, id))
@@ -388,7 +389,12 @@ impl FlowSet {
     #[inline(never)]
     fn match_and_actions(req: &Request<'_>) -> Result<MatchAndActions> {
         let m = match req.info.attr(KEY) {
-            Some(key) => Some(ovs_nla_get_match(key, req.info.attr(MASK), req.log)?),
+            Some(key) => Some(ovs_nla_get_match(
+                req.info.net(),
+                key,
+                req.info.attr(MASK),
+                req.log,
+            )?),
             None => None,
         };
         let acts = match (req.info.attr(ACTIONS), &m) {
@@ -398,10 +404,10 @@ impl FlowSet {
                 return Err(EINVAL);
             }
             (Some(actions), Some(m)) => {
-                let acts =
-                    ovs_nla_copy_actions(actions, &masked_key(m), req.log).inspect_err(|_| {
-                        nlerr!(req.log, "Actions may not be safe on all matching packets");
-                    })?;
+                let acts = ovs_nla_copy_actions(req.info.net(), actions, &masked_key(m), req.log)
+                    .inspect_err(|_| {
+                    nlerr!(req.log, "Actions may not be safe on all matching packets");
+                })?;
 
                 Some(RcuBox::new(acts, GFP_KERNEL)?)
             }
@@ -466,7 +472,7 @@ impl Doit for FlowGet {
         let req = Request::new(info);
         let ufid = ovs_nla_get_ufid(info.attr(UFID), req.log);
         let key = match info.attr(KEY) {
-            Some(key) => Some(ovs_nla_get_key(key, req.log)?),
+            Some(key) => Some(ovs_nla_get_key(req.info.net(), key, req.log)?),
             None if ufid.is_none() => {
                 nlerr!(req.log, "Flow get message rejected, Key attribute missing.");
                 return Err(EINVAL);
@@ -525,7 +531,7 @@ impl Doit for FlowDel {
         let req = Request::new(info);
         let ufid = ovs_nla_get_ufid(info.attr(UFID), req.log);
         let key = match info.attr(KEY) {
-            Some(key) => Some(ovs_nla_get_key(key, req.log)?),
+            Some(key) => Some(ovs_nla_get_key(req.info.net(), key, req.log)?),
             None => None,
         };
 

@@ -104,10 +104,13 @@ impl PacketExecute {
 
         let mut skb = Self::packet(info, packet.payload())?;
 
-        ovs_nla_get_flow_metadata(key_attr, key, log)?;
+        let tuples = ovs_nla_get_flow_metadata(info.net(), key_attr, key, log)?;
         key_extract_packet(&mut skb, key)?;
+        if !tuples.are_valid_for(key) {
+            return Err(EINVAL);
+        }
 
-        let acts = ovs_nla_copy_actions(actions, key, log)?;
+        let acts = ovs_nla_copy_actions(info.net(), actions, key, log)?;
 
         skb.set_priority(key.priority);
         skb.set_mark(key.skb_mark);
@@ -151,7 +154,7 @@ impl Doit for PacketExecute {
         in_port.dev().set_skb_dev(&mut skb, ctx.rcu());
         let MatchKey { key, tun } = &mut key;
         let tun = (key.tun_proto != 0).then_some(&*tun);
-        let mut exec = Execution::new(ctx, tun);
-        ovs_execute_actions(&mut exec, dp, in_port, skb, &acts, key)
+        let exec = Execution::new(ctx, in_port, tun).ok_or(ENODEV)?;
+        ovs_execute_actions(&exec, skb, &acts, key)
     }
 }

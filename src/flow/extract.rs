@@ -249,13 +249,7 @@ pub(crate) fn ovs_flow_key_extract(skb: &mut SkBuff, in_port: u16, key: &mut SwF
 /// C: `ovs_flow_key_update()`.
 #[inline(never)]
 pub(crate) fn ovs_flow_key_update(skb: &mut SkBuff, key: &mut SwFlowKey) -> Result {
-    let (recirc_id, in_port) = (key.recirc_id, key.in_port);
-    let (mac_proto, tun_proto) = (key.mac_proto, key.tun_proto);
-    let (priority, skb_mark, dp_hash) = (key.priority, key.skb_mark, key.dp_hash);
-    key.words_mut().fill(0);
-    (key.recirc_id, key.in_port) = (recirc_id, in_port);
-    (key.mac_proto, key.tun_proto) = (mac_proto, tun_proto);
-    (key.priority, key.skb_mark, key.dp_hash) = (priority, skb_mark, dp_hash);
+    key.clear_headers();
     key_extract(skb, key)?;
     key.mac_proto &= !SW_FLOW_KEY_INVALID;
     Ok(())

@@ -40,6 +40,10 @@ pub(crate) const NEXTHDR_ICMP: u8 = 58;
 pub(crate) const NEXTHDR_NONE: u8 = 59;
 pub(crate) const NEXTHDR_DEST: u8 = 60;
 
+// ICMPv6 types of neighbour discovery, as they are in a key.
+pub(crate) const NDISC_NEIGHBOUR_SOLICITATION: u16 = 135;
+pub(crate) const NDISC_NEIGHBOUR_ADVERTISEMENT: u16 = 136;
+
 /// In a key's or an action's TCI: there is a tag.
 pub(crate) const VLAN_CFI_MASK: u16 = 0x1000;
 

@@ -10,18 +10,28 @@
 //!
 //! Multi-byte header fields are kept in network byte order; what the datapath
 //! itself makes (`in_port`, `recirc_id`, `priority`, `skb_mark`, `dp_hash`,
-//! `ip_exthdrs`) is in host order, as in C.
+//! `ip_exthdrs`, `ct_state`, `ct_zone`, `ct_mark`) is in host order, as in C.
 
 use kernel::prelude::*;
 
-use zerocopy::network_endian::{
-    U16 as Be16,
-    U32 as Be32, //
+use zerocopy::{
+    network_endian::{
+        U16 as Be16,
+        U32 as Be32, //
+    },
+    FromZeros, //
 };
 use zerocopy_derive::{
     Immutable,
     KnownLayout,
     Unaligned, //
+};
+
+use super::headers::{
+    ETH_P_IPV6,
+    NDISC_NEIGHBOUR_ADVERTISEMENT,
+    NDISC_NEIGHBOUR_SOLICITATION,
+    NEXTHDR_ICMP, //
 };
 
 /// `mac_proto`: the packet has no Ethernet header.
@@ -74,25 +84,70 @@ pub(crate) struct SwFlowKey {
     // Word 5. Also ARP's protocol addresses.
     pub(crate) ipv4_src: Be32,
     pub(crate) ipv4_dst: Be32,
-    // Words 6 and 7.
-    pub(crate) priority: u32,
-    pub(crate) skb_mark: u32,
+    // Word 6: connection tracking.
+    /// `OVS_CS_F_*`.
+    pub(crate) ct_state: u8,
+    /// The IP protocol of the connection's original direction. If it is 0, the
+    /// other fields of that are not there.
+    pub(crate) ct_orig_proto: u8,
+    pub(crate) ct_zone: u16,
+    pub(crate) ct_mark: u32,
+    // Word 7.
     pub(crate) dp_hash: u32,
     pub(crate) ipv6_label: Be32,
     // Words 8 to 11.
     pub(crate) ipv6_src: [u8; 16],
     pub(crate) ipv6_dst: [u8; 16],
-    // Words 12 and 13: ARP's hardware addresses.
+    // Words 12 and 13.
+    pub(crate) ct_labels: [u8; 16],
+    // Word 14.
+    pub(crate) priority: u32,
+    pub(crate) skb_mark: u32,
+    // Words 15 and 16: ARP's hardware addresses.
     pub(crate) arp_sha: [u8; 6],
     pub(crate) arp_tha: [u8; 6],
     /// `OFPIEH12_*` flags, host order.
     pub(crate) ip_exthdrs: u16,
-    pub(crate) pad1: u16,
-    // Words 14 to 17: neighbour discovery.
+    pub(crate) pad: u16,
+    // Words 17 to 20: neighbour discovery, and ports of the connection's
+    // original direction.
     pub(crate) nd_target: [u8; 16],
     pub(crate) nd_sll: [u8; 6],
     pub(crate) nd_tll: [u8; 6],
-    pub(crate) pad2: u32,
+    /// Also ICMP type.
+    pub(crate) ct_orig_tp_src: Be16,
+    /// Also ICMP code.
+    pub(crate) ct_orig_tp_dst: Be16,
+    // Words 21 to 24: addresses of the connection's original direction. IPv4
+    // addresses are in the first four bytes.
+    pub(crate) ct_orig_src: [u8; 16],
+    pub(crate) ct_orig_dst: [u8; 16],
+    // Words 25 and 26: MPLS.
+    /// A bit for each label of `mpls_lse` that there is, host order.
+    pub(crate) mpls_num_labels_mask: u32,
+    pub(crate) mpls_lse: [Be32; MPLS_LABEL_DEPTH],
+    // Words 27 to 29: NSH.
+    pub(crate) nsh: NshKey,
+}
+
+/// How many MPLS labels can be matched on.
+pub(crate) const MPLS_LABEL_DEPTH: usize = 3;
+
+/// The network service header as it is matched.
+///
+/// C: `struct ovs_key_nsh`.
+#[repr(C)]
+#[derive(
+    Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+pub(crate) struct NshKey {
+    pub(crate) flags: u8,
+    pub(crate) ttl: u8,
+    pub(crate) mdtype: u8,
+    pub(crate) np: u8,
+    pub(crate) path_hdr: Be32,
+    /// Context headers of MD type 1.
+    pub(crate) context: [Be32; 4],
 }
 
 /// How many 64-bit words a key has.
@@ -102,7 +157,7 @@ impl SwFlowKey {
     /// A key of zeroes.
     #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
     pub(crate) fn zeroed() -> Self {
-        zerocopy::FromZeros::new_zeroed()
+        FromZeros::new_zeroed()
     }
 
     /// The key as words.
@@ -115,6 +170,42 @@ impl SwFlowKey {
     #[inline]
     pub(crate) fn words_mut(&mut self) -> &mut [u64; KEY_WORDS] {
         zerocopy::transmute_mut!(self)
+    }
+
+    /// Forgets all that is in the packet, and keeps what is only known of it.
+    pub(crate) fn clear_headers(&mut self) {
+        *self = Self {
+            recirc_id: self.recirc_id,
+            in_port: self.in_port,
+            mac_proto: self.mac_proto,
+            tun_proto: self.tun_proto,
+            dp_hash: self.dp_hash,
+            priority: self.priority,
+            skb_mark: self.skb_mark,
+            ct_state: self.ct_state,
+            ct_orig_proto: self.ct_orig_proto,
+            ct_zone: self.ct_zone,
+            ct_mark: self.ct_mark,
+            ct_labels: self.ct_labels,
+            ct_orig_tp_src: self.ct_orig_tp_src,
+            ct_orig_tp_dst: self.ct_orig_tp_dst,
+            ct_orig_src: self.ct_orig_src,
+            ct_orig_dst: self.ct_orig_dst,
+            ..FromZeros::new_zeroed()
+        };
+    }
+
+    /// Whether the packet is a neighbour solicitation or advertisement.
+    ///
+    /// C: `sw_flow_key_is_nd()`.
+    pub(crate) fn is_nd(&self) -> bool {
+        self.eth_type.get() == ETH_P_IPV6
+            && self.ip_proto == NEXTHDR_ICMP
+            && self.tp_dst.get() == 0
+            && matches!(
+                self.tp_src.get(),
+                NDISC_NEIGHBOUR_SOLICITATION | NDISC_NEIGHBOUR_ADVERTISEMENT
+            )
     }
 
     /// The MAC layer protocol, without the validity flag.

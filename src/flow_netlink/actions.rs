@@ -11,7 +11,7 @@ use crate::{
     actions::{
         Action,
         ActionList,
-        CloneAction,
+        NestedActions,
         SampleAction,
         SwFlowActions,
         UserspaceAction, //
@@ -22,17 +22,23 @@ use crate::{
         MAC_PROTO_NONE, //
     },
 };
-use kernel::prelude::*;
-use kernel_ext::net::netlink::{
-    attr::{
-        nla_total_size,
-        NLA_HDRLEN, //
-    },
-    policy::nla_parse,
-    AttrIter,
-    NlaPolicy,
-    Nlattr,
-    Validation, //
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+use kernel_ext::net::{
+    namespace::Net,
+    netlink::{
+        attr::{
+            nla_total_size,
+            NLA_HDRLEN, //
+        },
+        policy::nla_parse,
+        AttrIter,
+        NlaPolicy,
+        Nlattr,
+        Validation, //
+    }, //
 };
 use zerocopy::FromBytes;
 
@@ -140,10 +146,10 @@ impl Copier<'_> {
         let (probability, actions) = parse_sample(action)?;
         let copied = self.copy_actions(actions.nested(), depth.saturating_add(1))?;
         let kernel_len = copied.nested_len(SAMPLE_OVERHEAD)?;
+        let exec = last || !actions_may_change_flow(actions.nested());
         let sample = SampleAction {
             probability,
-            exec: last || !actions_may_change_flow(actions.nested()),
-            actions: copied.list,
+            nested: nested(exec, copied.list)?,
         };
         Ok((Action::Sample(KBox::new(sample, GFP_KERNEL)?), kernel_len))
     }
@@ -156,11 +162,8 @@ impl Copier<'_> {
         }
         let copied = self.copy_actions(action.nested(), depth.saturating_add(1))?;
         let kernel_len = copied.nested_len(CLONE_OVERHEAD)?;
-        let clone = CloneAction {
-            exec: last || !actions_may_change_flow(action.nested()),
-            actions: copied.list,
-        };
-        Ok((Action::Clone(KBox::new(clone, GFP_KERNEL)?), kernel_len))
+        let exec = last || !actions_may_change_flow(action.nested());
+        Ok((Action::Clone(nested(exec, copied.list)?), kernel_len))
     }
 
     /// Checks and copies a set action.
@@ -293,6 +296,11 @@ impl Copier<'_> {
     }
 }
 
+/// A list that was copied, for the action that it is in.
+fn nested(exec: bool, actions: ActionList) -> Result<Arc<NestedActions>> {
+    Ok(Arc::new(NestedActions { exec, actions }, GFP_KERNEL)?)
+}
+
 /// The probability and the actions of a sample action.
 #[inline(never)]
 fn parse_sample(action: Nlattr<'_>) -> Result<(u32, Nlattr<'_>)> {
@@ -370,6 +378,7 @@ fn userspace(action: Nlattr<'_>) -> Result<UserspaceAction> {
 ///
 /// C: `ovs_nla_copy_actions()`.
 pub(crate) fn ovs_nla_copy_actions(
+    _net: &Net,
     attr: Nlattr<'_>,
     key: &SwFlowKey,
     log: bool,

@@ -33,7 +33,7 @@ fn sample_action_to_attr<W: AttrWriter>(sample: &SampleAction, w: &mut W) -> Res
     put_nest(w, OVS_ACTION_ATTR_SAMPLE, |w| {
         w.put_u32(OVS_SAMPLE_ATTR_PROBABILITY, sample.probability)?;
         put_nest(w, OVS_SAMPLE_ATTR_ACTIONS, |w| {
-            ovs_nla_put_actions(&sample.actions, w)
+            ovs_nla_put_actions(&sample.nested.actions, w)
         })
     })
 }

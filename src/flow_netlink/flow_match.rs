@@ -26,12 +26,15 @@ use crate::flow::{
 use kernel::prelude::*;
 use kernel_ext::{
     mem::zeroed_box,
-    net::netlink::{
-        attr::{
-            nla_align,
-            NLA_HDRLEN, //
+    net::{
+        namespace::Net,
+        netlink::{
+            attr::{
+                nla_align,
+                NLA_HDRLEN, //
+            },
+            Nlattr, //
         },
-        Nlattr, //
     },
 };
 use zerocopy::{
@@ -101,6 +104,12 @@ fn mask_set_nlattr(stream: &mut [u8], table: Table, depth: u32) -> Option<()> {
         match table.attr_len(ty)? {
             AttrLen::Nested => mask_set_nlattr(payload, table.next(ty), depth.checked_sub(1)?)?,
             _ => payload.fill(0xff),
+        }
+        // Whatever table this is of, as in C.
+        if ty == OVS_KEY_ATTR_CT_STATE {
+            if let Some(ct_state) = payload.first_chunk_mut() {
+                *ct_state = CT_SUPPORTED_MASK.to_ne_bytes();
+            }
         }
         rest = rest.get_mut(nla_align(NLA_HDRLEN.checked_add(len)?)..)?;
     }
@@ -237,11 +246,17 @@ fn match_validate(
 
 /// Parses a key into `key`, which is zeroes. Its attributes stay in `a`; those
 /// present are then those that were not VLAN tags.
-fn parse_key<'a>(attr: Nlattr<'a>, key: &mut MatchKey, a: &mut KeyAttrs<'a>, log: bool) -> Result {
+fn parse_key<'a>(
+    net: &Net,
+    attr: Nlattr<'a>,
+    key: &mut MatchKey,
+    a: &mut KeyAttrs<'a>,
+    log: bool,
+) -> Result {
     a.parse(attr.nested(), Part::Key, log)?;
     parse_vlan_from_nlattrs(key, None, a, log)?;
     let present = a.present();
-    ovs_key_from_nlattrs(key, None, a, log)?;
+    ovs_key_from_nlattrs(net, key, None, a, log)?;
     a.set_present(present);
     Ok(())
 }
@@ -249,6 +264,7 @@ fn parse_key<'a>(attr: Nlattr<'a>, key: &mut MatchKey, a: &mut KeyAttrs<'a>, log
 /// Parses the mask of `key` into `mask`, which is zeroes. `a` is what
 /// [`parse_key`] left, and is then the mask's.
 fn parse_mask<'a>(
+    net: &Net,
     attr: Nlattr<'a>,
     key: &MatchKey,
     mask: &mut MatchKey,
@@ -264,7 +280,7 @@ fn parse_mask<'a>(
 
     parse_vlan_from_nlattrs(mask, Some(key), a, log)?;
     let present = a.present();
-    ovs_key_from_nlattrs(mask, Some(key), a, log)?;
+    ovs_key_from_nlattrs(net, mask, Some(key), a, log)?;
     a.set_present(present);
     Ok(())
 }
@@ -275,10 +291,10 @@ fn parse_mask<'a>(
 ///
 /// C: `ovs_nla_get_match()` where `match->mask` is null.
 #[inline(never)]
-pub(crate) fn ovs_nla_get_key(nla_key: Nlattr<'_>, log: bool) -> Result<MatchKey> {
+pub(crate) fn ovs_nla_get_key(net: &Net, nla_key: Nlattr<'_>, log: bool) -> Result<MatchKey> {
     let mut key = MatchKey::zeroed();
     let mut a = KeyAttrs::new();
-    parse_key(nla_key, &mut key, &mut a, log)?;
+    parse_key(net, nla_key, &mut key, &mut a, log)?;
     match_validate(&key, None, a.present(), 0, log)?;
     Ok(key)
 }
@@ -292,18 +308,20 @@ pub(crate) fn ovs_nla_get_key(nla_key: Nlattr<'_>, log: bool) -> Result<MatchKey
 /// C: `ovs_nla_get_match()`.
 #[inline(never)]
 pub(crate) fn ovs_nla_get_match(
+    net: &Net,
     nla_key: Nlattr<'_>,
     nla_mask: Option<Nlattr<'_>>,
     log: bool,
 ) -> Result<KBox<SwFlowMatch>> {
     let mut m = zeroed_box(GFP_KERNEL)?;
-    get_match_into(&mut m, nla_key, nla_mask, log)?;
+    get_match_into(net, &mut m, nla_key, nla_mask, log)?;
     Ok(m)
 }
 
 /// Fills `m`, which is zeroes, as [`ovs_nla_get_match`] does.
 #[inline(never)]
 fn get_match_into(
+    net: &Net,
     m: &mut SwFlowMatch,
     nla_key: Nlattr<'_>,
     nla_mask: Option<Nlattr<'_>>,
@@ -314,7 +332,7 @@ fn get_match_into(
     let mut newmask = KVec::new();
 
     let mut a = KeyAttrs::new();
-    parse_key(nla_key, &mut m.key, &mut a, log)?;
+    parse_key(net, nla_key, &mut m.key, &mut a, log)?;
     let key_attrs = a.present();
 
     let nla_mask = match nla_mask {
@@ -330,7 +348,7 @@ fn get_match_into(
             Nlattr::new(nla_key.raw_type(), &newmask)
         }
     };
-    parse_mask(nla_mask, &m.key, &mut m.mask, &mut a, log)?;
+    parse_mask(net, nla_mask, &m.key, &mut m.mask, &mut a, log)?;
 
     match_validate(&m.key, Some(&m.mask), key_attrs, a.present(), log)
 }

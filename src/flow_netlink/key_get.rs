@@ -4,6 +4,7 @@
 
 use super::{
     key_attrs::{
+        bit,
         KeyAttrs,
         Part, //
     },
@@ -11,16 +12,22 @@ use super::{
     tunnel::ip_tun_from_nlattr,
     uapi::*, //
 };
-use crate::flow::{
-    key::{
-        SwFlowKey,
-        MAC_PROTO_ETHERNET,
-        MAC_PROTO_NONE, //
-    },
-    tunnel::MatchKey, //
+use crate::{
+    conntrack::ovs_ct_verify,
+    flow::{
+        key::{
+            SwFlowKey,
+            MAC_PROTO_ETHERNET,
+            MAC_PROTO_NONE, //
+        },
+        tunnel::MatchKey, //
+    }, //
 };
 use kernel::prelude::*;
-use kernel_ext::net::netlink::Nlattr;
+use kernel_ext::net::{
+    namespace::Net,
+    netlink::Nlattr, //
+};
 use zerocopy::network_endian::U16 as Be16;
 
 /// Takes the Ethernet type, of which a mask is always exact.
@@ -55,6 +62,7 @@ fn parse_eth_type_from_nlattrs(
 ///
 /// C: `metadata_from_nlattrs()`.
 fn metadata_from_nlattrs(
+    net: &Net,
     target: &mut MatchKey,
     mask_of: Option<&MatchKey>,
     a: &mut KeyAttrs<'_>,
@@ -109,6 +117,8 @@ fn metadata_from_nlattrs(
         };
     }
 
+    ct_from_nlattrs(net, target, a, log)?;
+
     // For layer 3 packets the Ethernet type is provided and treated as metadata
     // but no MAC addresses are provided.
     let mac_proto = if !a.has(OVS_KEY_ATTR_ETHERNET) && a.has(OVS_KEY_ATTR_ETHERTYPE) {
@@ -122,6 +132,60 @@ fn metadata_from_nlattrs(
     };
     if mac_proto == MAC_PROTO_NONE {
         parse_eth_type_from_nlattrs(target, a, part, log)?;
+    }
+    Ok(())
+}
+
+/// Takes what connection tracking knows of the packet. What this kernel does not
+/// track is left.
+///
+/// C: a part of `metadata_from_nlattrs()`.
+fn ct_from_nlattrs(net: &Net, target: &mut SwFlowKey, a: &mut KeyAttrs<'_>, log: bool) -> Result {
+    if ovs_ct_verify(net, OVS_KEY_ATTR_CT_STATE) {
+        if let Some(ct_state) = a.take_u32(OVS_KEY_ATTR_CT_STATE) {
+            if ct_state & !CT_SUPPORTED_MASK != 0 {
+                nlerr!(log, "ct_state flags {:08x} unsupported", ct_state);
+                return Err(EINVAL);
+            }
+            // CAST: All flags are in the low 8 bits.
+            target.ct_state = ct_state as u8;
+        }
+    }
+    if ovs_ct_verify(net, OVS_KEY_ATTR_CT_ZONE) {
+        if let Some(zone) = a.take(OVS_KEY_ATTR_CT_ZONE) {
+            target.ct_zone = zone.get_u16().unwrap_or(0);
+        }
+    }
+    if ovs_ct_verify(net, OVS_KEY_ATTR_CT_MARK) {
+        if let Some(mark) = a.take_u32(OVS_KEY_ATTR_CT_MARK) {
+            target.ct_mark = mark;
+        }
+    }
+    if ovs_ct_verify(net, OVS_KEY_ATTR_CT_LABELS) {
+        if let Some(labels) = a.take_as::<[u8; 16]>(OVS_KEY_ATTR_CT_LABELS) {
+            target.ct_labels = *labels;
+        }
+    }
+
+    if let Some(orig) = a.take_as::<OvsKeyCtTupleIpv4>(OVS_KEY_ATTR_CT_ORIG_TUPLE_IPV4) {
+        for (to, from) in [
+            (&mut target.ct_orig_src, &orig.ipv4_src),
+            (&mut target.ct_orig_dst, &orig.ipv4_dst),
+        ] {
+            if let Some(to) = to.first_chunk_mut() {
+                *to = *from;
+            }
+        }
+        target.ct_orig_tp_src = orig.src_port;
+        target.ct_orig_tp_dst = orig.dst_port;
+        target.ct_orig_proto = orig.ipv4_proto;
+    }
+    if let Some(orig) = a.take_as::<OvsKeyCtTupleIpv6>(OVS_KEY_ATTR_CT_ORIG_TUPLE_IPV6) {
+        target.ct_orig_src = orig.ipv6_src;
+        target.ct_orig_dst = orig.ipv6_dst;
+        target.ct_orig_tp_src = orig.src_port;
+        target.ct_orig_tp_dst = orig.dst_port;
+        target.ct_orig_proto = orig.ipv6_proto;
     }
     Ok(())
 }
@@ -244,6 +308,7 @@ fn transport_from_nlattrs(target: &mut SwFlowKey, a: &mut KeyAttrs<'_>) {
 ///
 /// C: `ovs_key_from_nlattrs()`.
 pub(super) fn ovs_key_from_nlattrs(
+    net: &Net,
     target: &mut MatchKey,
     mask_of: Option<&MatchKey>,
     a: &mut KeyAttrs<'_>,
@@ -254,7 +319,7 @@ pub(super) fn ovs_key_from_nlattrs(
         Some(_) => Part::Mask,
     };
 
-    metadata_from_nlattrs(target, mask_of, a, log)?;
+    metadata_from_nlattrs(net, target, mask_of, a, log)?;
 
     if let Some(eth) = a.take_as::<OvsKeyEthernet>(OVS_KEY_ATTR_ETHERNET) {
         target.eth_src = eth.eth_src;
@@ -287,16 +352,40 @@ pub(super) fn ovs_key_from_nlattrs(
     Ok(())
 }
 
+/// The attributes of a connection's original direction that a key had.
+#[derive(Clone, Copy)]
+pub(crate) struct CtOrigTuples(u64);
+
+impl CtOrigTuples {
+    /// Whether they make sense for this packet.
+    ///
+    /// C: the end of `ovs_flow_key_extract_userspace()`.
+    pub(crate) fn are_valid_for(self, key: &SwFlowKey) -> bool {
+        let ipv4 = self.0 & bit(OVS_KEY_ATTR_CT_ORIG_TUPLE_IPV4) != 0;
+        let ipv6 = self.0 & bit(OVS_KEY_ATTR_CT_ORIG_TUPLE_IPV6) != 0;
+
+        (!ipv4 || key.eth_type.get() == ETH_P_IP)
+            && (!ipv6 || (key.eth_type.get() == ETH_P_IPV6 && !key.is_nd()))
+    }
+}
+
 /// Takes from the attributes of a key only what is not in the packet, for a
 /// packet whose other fields are then extracted from it. For a layer 3 packet
-/// that includes `eth_type`.
+/// that includes `eth_type`. Gives what has to be checked after that.
 ///
 /// C: `parse_flow_nlattrs()` and `ovs_nla_get_flow_metadata()`.
 ///
 /// Fails with `EINVAL` if the attributes are wrong.
-pub(crate) fn ovs_nla_get_flow_metadata(attr: Nlattr<'_>, key: &mut MatchKey, log: bool) -> Result {
+pub(crate) fn ovs_nla_get_flow_metadata(
+    net: &Net,
+    attr: Nlattr<'_>,
+    key: &mut MatchKey,
+    log: bool,
+) -> Result<CtOrigTuples> {
     let mut a = KeyAttrs::new();
     a.parse(attr.nested(), Part::Key, log)?;
+    let tuples = CtOrigTuples(a.present());
     key.in_port = DP_MAX_PORTS;
-    metadata_from_nlattrs(key, None, &mut a, log)
+    metadata_from_nlattrs(net, key, None, &mut a, log)?;
+    Ok(tuples)
 }

@@ -10,18 +10,21 @@ use super::{
     },
     uapi::*, //
 };
-use crate::flow::{
-    key::{
-        SwFlowKey,
-        VlanHead,
-        MAC_PROTO_ETHERNET, //
-    },
-    tunnel::{
-        KeyRef,
-        MatchKey,
-        TunnelKey, //
-    },
-    SwFlowId, //
+use crate::{
+    conntrack::ovs_ct_put_key,
+    flow::{
+        key::{
+            SwFlowKey,
+            VlanHead,
+            MAC_PROTO_ETHERNET, //
+        },
+        tunnel::{
+            KeyRef,
+            MatchKey,
+            TunnelKey, //
+        },
+        SwFlowId, //
+    }, //
 };
 use kernel::prelude::*;
 use kernel_ext::net::netlink::{
@@ -116,7 +119,8 @@ fn put_metadata(
         w.put_u32(OVS_KEY_ATTR_IN_PORT, upper | u32::from(output.in_port))?;
     }
 
-    w.put_u32(OVS_KEY_ATTR_SKB_MARK, output.skb_mark)
+    w.put_u32(OVS_KEY_ATTR_SKB_MARK, output.skb_mark)?;
+    ovs_ct_put_key(swkey.key, output.key, w)
 }
 
 /// Puts the network layer's attributes.

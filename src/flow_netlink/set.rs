@@ -128,6 +128,14 @@ impl SetContext<'_> {
                 let (key, mask) = bits.u32s()?;
                 SetField::SkbMark { key, mask }
             }
+            OVS_KEY_ATTR_CT_MARK => {
+                let (key, mask) = bits.u32s()?;
+                SetField::CtMark { key, mask }
+            }
+            OVS_KEY_ATTR_CT_LABELS => {
+                let (key, mask) = bits.arrays()?;
+                SetField::CtLabels { key, mask }
+            }
             OVS_KEY_ATTR_ETHERNET => {
                 if self.mac_proto != MAC_PROTO_ETHERNET {
                     return Err(EINVAL);
@@ -228,6 +236,8 @@ impl SetField {
                 (OVS_KEY_ATTR_PRIORITY, key.as_bytes(), mask.as_bytes())
             }
             Self::SkbMark { key, mask } => (OVS_KEY_ATTR_SKB_MARK, key.as_bytes(), mask.as_bytes()),
+            Self::CtMark { key, mask } => (OVS_KEY_ATTR_CT_MARK, key.as_bytes(), mask.as_bytes()),
+            Self::CtLabels { key, mask } => (OVS_KEY_ATTR_CT_LABELS, key, mask),
             Self::Ethernet { key, mask } => (OVS_KEY_ATTR_ETHERNET, key, mask),
             Self::Ipv4 { key, mask } => (OVS_KEY_ATTR_IPV4, key, mask),
             Self::Ipv6 { key, mask } => (OVS_KEY_ATTR_IPV6, key, mask),

@@ -46,6 +46,10 @@ attr_types! {
     OVS_KEY_ATTR_TCP_FLAGS = ovs_key_attr_OVS_KEY_ATTR_TCP_FLAGS;
     OVS_KEY_ATTR_DP_HASH = ovs_key_attr_OVS_KEY_ATTR_DP_HASH;
     OVS_KEY_ATTR_RECIRC_ID = ovs_key_attr_OVS_KEY_ATTR_RECIRC_ID;
+    OVS_KEY_ATTR_CT_STATE = ovs_key_attr_OVS_KEY_ATTR_CT_STATE;
+    OVS_KEY_ATTR_CT_ZONE = ovs_key_attr_OVS_KEY_ATTR_CT_ZONE;
+    OVS_KEY_ATTR_CT_MARK = ovs_key_attr_OVS_KEY_ATTR_CT_MARK;
+    OVS_KEY_ATTR_CT_LABELS = ovs_key_attr_OVS_KEY_ATTR_CT_LABELS;
     OVS_KEY_ATTR_MPLS = ovs_key_attr_OVS_KEY_ATTR_MPLS;
     OVS_KEY_ATTR_CT_ORIG_TUPLE_IPV4 = ovs_key_attr_OVS_KEY_ATTR_CT_ORIG_TUPLE_IPV4;
     OVS_KEY_ATTR_CT_ORIG_TUPLE_IPV6 = ovs_key_attr_OVS_KEY_ATTR_CT_ORIG_TUPLE_IPV6;
@@ -121,6 +125,18 @@ attr_types! {
     OVS_FLOW_ATTR_UFID = ovs_flow_attr_OVS_FLOW_ATTR_UFID;
 }
 
+/// The `OVS_CS_F_*` flags that can be matched on.
+///
+/// C: `CT_SUPPORTED_MASK`.
+pub(crate) const CT_SUPPORTED_MASK: u32 = kernel_ext::uapi::OVS_CS_F_NEW
+    | kernel_ext::uapi::OVS_CS_F_ESTABLISHED
+    | kernel_ext::uapi::OVS_CS_F_RELATED
+    | kernel_ext::uapi::OVS_CS_F_REPLY_DIR
+    | kernel_ext::uapi::OVS_CS_F_INVALID
+    | kernel_ext::uapi::OVS_CS_F_TRACKED
+    | kernel_ext::uapi::OVS_CS_F_SRC_NAT
+    | kernel_ext::uapi::OVS_CS_F_DST_NAT;
+
 /// `OVS_FRAG_TYPE_LATER`: a fragment without the transport header.
 pub(crate) const OVS_FRAG_TYPE_LATER: u8 =
     kernel_ext::uapi::ovs_frag_type_OVS_FRAG_TYPE_LATER as u8;
@@ -152,9 +168,10 @@ pub(crate) const IPPROTO_UDP: u8 = 17;
 pub(crate) const IPPROTO_ICMPV6: u8 = 58;
 pub(crate) const IPPROTO_SCTP: u8 = 132;
 
-// ICMPv6 types of neighbour discovery.
-pub(crate) const NDISC_NEIGHBOUR_SOLICITATION: u16 = 135;
-pub(crate) const NDISC_NEIGHBOUR_ADVERTISEMENT: u16 = 136;
+pub(crate) use crate::flow::headers::{
+    NDISC_NEIGHBOUR_ADVERTISEMENT,
+    NDISC_NEIGHBOUR_SOLICITATION, //
+};
 
 /// The bits of an IPv6 flow label that have to be zero.
 pub(crate) const IPV6_LABEL_INVALID: u32 = 0xfff0_0000;
@@ -252,6 +269,32 @@ payload! {
 }
 
 payload! {
+    /// `struct ovs_key_ct_tuple_ipv4`, with the padding that the compiler gives
+    /// it in C.
+    OvsKeyCtTupleIpv4 {
+        ipv4_src: [u8; 4],
+        ipv4_dst: [u8; 4],
+        src_port: Be16,
+        dst_port: Be16,
+        ipv4_proto: u8,
+        pad: [u8; 3],
+    }
+}
+
+payload! {
+    /// `struct ovs_key_ct_tuple_ipv6`, with the padding that the compiler gives
+    /// it in C.
+    OvsKeyCtTupleIpv6 {
+        ipv6_src: [u8; 16],
+        ipv6_dst: [u8; 16],
+        src_port: Be16,
+        dst_port: Be16,
+        ipv6_proto: u8,
+        pad: [u8; 3],
+    }
+}
+
+payload! {
     /// `struct ovs_action_push_vlan`.
     OvsActionPushVlan {
         vlan_tpid: Be16,
@@ -275,3 +318,9 @@ kernel::static_assert!(size_of::<OvsKeyPorts>() == size_of::<kernel_ext::uapi::o
 kernel::static_assert!(size_of::<OvsKeyIcmp>() == size_of::<kernel_ext::uapi::ovs_key_icmp>());
 kernel::static_assert!(size_of::<OvsKeyArp>() == size_of::<kernel_ext::uapi::ovs_key_arp>());
 kernel::static_assert!(size_of::<OvsKeyNd>() == size_of::<kernel_ext::uapi::ovs_key_nd>());
+kernel::static_assert!(
+    size_of::<OvsKeyCtTupleIpv4>() == size_of::<kernel_ext::uapi::ovs_key_ct_tuple_ipv4>()
+);
+kernel::static_assert!(
+    size_of::<OvsKeyCtTupleIpv6>() == size_of::<kernel_ext::uapi::ovs_key_ct_tuple_ipv6>()
+);

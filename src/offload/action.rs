@@ -401,6 +401,9 @@ impl<'a, F: FnMut(u16) -> Result<OutPort, Reason>> Builder<'a, F> {
         match field {
             SetField::Priority { .. } => return Err(Reason::ActionSetPriority),
             SetField::SkbMark { .. } => return Err(Reason::ActionSetSkbMark),
+            SetField::CtMark { .. } | SetField::CtLabels { .. } => {
+                return Err(Reason::ActionConntrack)
+            }
             SetField::Sctp { .. } => return Err(Reason::ActionSetSctp),
             SetField::Ethernet { key: value, mask } => {
                 // The source is first there, the destination first in packets.

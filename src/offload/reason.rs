@@ -102,6 +102,8 @@ reasons! {
     InternalDown = "output to an internal port that is down, in another namespace or has hooks",
     InternalFromTunnel =
         "output to an internal port from a tunnel, from another one, or after recirculation",
+    MatchConntrack = "match on connection tracking",
+    ActionConntrack = "action of connection tracking",
 }
 
 impl Reason {

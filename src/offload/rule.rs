@@ -124,6 +124,23 @@ impl Match<'_> {
         }
     }
 
+    /// What connection tracking knows of a packet, which is nothing of one that no
+    /// rule has tracked.
+    fn untracked(&mut self) -> Result<(), Reason> {
+        const REASON: Reason = Reason::MatchConntrack;
+        let byte = |(key, mask): Bits<u8>| (u32::from(key), u32::from(mask));
+        Self::zero(byte(take!(self, ct_state)), REASON)?;
+        Self::zero(byte(take!(self, ct_orig_proto)), REASON)?;
+        Self::zero(take!(self, ct_mark), REASON)?;
+        let (zone, mask) = take!(self, ct_zone);
+        Self::zero((zone.into(), mask.into()), REASON)?;
+        let (labels, mask) = take!(self, ct_labels);
+        match labels.iter().zip(mask).all(|(key, mask)| key & mask == 0) {
+            true => Ok(()),
+            false => Err(REASON),
+        }
+    }
+
     /// What is not in the packet. Returns the input port and the chain.
     fn metadata(&mut self) -> Result<(u16, u32), Reason> {
         let in_port = match take!(self, in_port) {
@@ -139,6 +156,7 @@ impl Match<'_> {
         };
         Self::zero(take!(self, priority), Reason::MatchPriority)?;
         Self::zero(take!(self, skb_mark), Reason::MatchSkbMark)?;
+        self.untracked()?;
         Self::zero(take!(self, dp_hash), Reason::MatchDpHash)?;
 
         take!(self, mac_proto);

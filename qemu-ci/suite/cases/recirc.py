@@ -229,6 +229,74 @@ def recursion_limit(t):
         t.rt.delete("v5")
 
 
+CHANGE = o.a_set(o.k_eth("02:cc:00:00:00:01", "02:cc:00:00:00:02"))
+
+
+def fans(depth):
+    """A clone in a clone in a clone, each with a change, that end at port 2."""
+    acts = o.a_output(2)
+    for _ in range(depth):
+        acts = o.a_clone(CHANGE + acts) + o.a_output(3)
+    return acts
+
+
+@case_each(
+    "recirc",
+    [(f"{depth:d}_{count:d}", (depth, count)) for depth in (0, 1, 2, 3, 4) for count in (1, 2, 3)],
+)
+def two_datapaths(t, how):
+    """What goes out of one datapath comes in at another one by a VLAN device, at
+    the level that it has reached, and recirculates there or in a clone: whatever
+    is put off is gone on with at the first level."""
+    depth, count = how
+    (tap, *_) = t.switch(3)
+    t.dp("dp1", o.F_UNALIGNED)
+    far = t.tap_port("f1", 1, dp="dp1", pid=t.up.pid)
+    t.rt.set("dp1", address="02:00:00:00:00:98")
+    lower = u32(5, t.rt.index("dp1"))  # IFLA_LINK
+    try:
+        t.rt.add("v6", "vlan", data=attr(1, b"\6\0"), extra=lower)
+    except OSError as exc:
+        raise ovsnl.Skip(f"no VLAN device: {exc}") from exc
+    # The namespace does not end, with C either, while the device is a port.
+    try:
+        t.rt.up("dp1", "v6")
+        t.settle(0.2)
+        t.req("vport_del t2", o.VPORT, o.DEL, string(o.VP_NAME, "t2"))
+        t.vport("v6", port=2, pids=(t.up.pid,))
+        key = o.k_in_port(0) + o.k_eth() + o.k_type(0x8100) + be16(o.K_VLAN, 0x1006)
+        mask = o.k_in_port(0xFFFFFFFF) + o.k_type(0xFFFF) + be16(o.K_VLAN, 0xFFFF)
+        inner = o.k_type(0x0800) + o.k_ipv4("0.0.0.0", "0.0.0.0", 0)
+        for name, acts in (
+            ("recirc last", o.a_recirc(1)),
+            ("recirc", o.a_recirc(1) * count + o.a_output(1)),
+            ("clone", o.a_clone(CHANGE + o.a_output(1)) * count + o.a_output(1)),
+            ("clone, recirc", o.a_clone(CHANGE + o.a_recirc(1)) * count + o.a_userspace(t.up.pid)),
+        ):
+            t.flow(
+                "tagged, from dp1",
+                key + nest(o.K_ENCAP, inner),
+                o.a_pop_vlan() + acts,
+                mask + nest(o.K_ENCAP, o.k_type(0xFFFF)),
+                dp="dp1",
+                quiet=True,
+                flags=0,
+            )
+            back = o.k_in_port(0) + o.k_eth() + o.k_type(0x0800) + u32(o.K_RECIRC_ID, 1)
+            back += o.k_ipv4("0.0.0.0", "0.0.0.0", 0)
+            masks = o.k_in_port(0xFFFFFFFF) + o.k_type(0xFFFF) + u32(o.K_RECIRC_ID, 0xFFFFFFFF)
+            t.flow("again", back, o.a_output(1), masks, dp="dp1", quiet=True, flags=0)
+            t.in_port_flow(1, fans(depth))
+            t.inject(f"{name}, {count:d} times behind {depth:d} clones", tap, FRAME)
+            t.counters(f"{name}", dp="dp1", ports=("dp1", "f1", "v6"))
+            t.flush()
+            t.flush("dp1")
+        far.read()
+    finally:
+        t.req("vport_del v6", o.VPORT, o.DEL, string(o.VP_NAME, "v6"))
+        t.rt.delete("v6")
+
+
 @case("recirc")
 def execute_forms(t):
     """Last and not last, with an inner error (rows 37 and 38)."""

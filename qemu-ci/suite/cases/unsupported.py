@@ -35,12 +35,6 @@ ACTIONS = {
 KEYS = {
     "nsh": (NSH, b""),
     "mpls": (u32(o.K_MPLS, 0), b""),
-    "ct_state": (u32(o.K_CT_STATE, 1), b""),
-    "ct_zone": (u16(o.K_CT_ZONE, 1), b""),
-    "ct_mark": (u32(o.K_CT_MARK, 1), b""),
-    "ct_labels": (attr(o.K_CT_LABELS, bytes(16)), b""),
-    "ct_orig4": (attr(o.K_CT_ORIG4, bytes(16)), b""),
-    "ct_orig6": (attr(o.K_CT_ORIG6, bytes(40)), b""),
 }
 
 

@@ -22,7 +22,10 @@ use super::{
 use crate::{
     bindings,
     sync::{
-        bh::BhRcu,
+        bh::{
+            BhRcu,
+            BhSection, //
+        },
         rcu::{
             RcuArc,
             RcuRead, //
@@ -92,8 +95,10 @@ unsafe extern "C" fn frame_hook<T: RxHandler>(
     let Some(skb) = skb else {
         return bindings::rx_handler_result_RX_HANDLER_CONSUMED;
     };
-    // SAFETY: C calls this in softirq with the RCU read lock held.
-    let ctx = unsafe { BhRcu::assume_held() };
+    // SAFETY: C calls this with bottom halves disabled and the RCU read lock
+    // held, until this returns.
+    let section = unsafe { BhSection::enter() };
+    let ctx = section.proof();
     // SAFETY: `register()` stored an `RcuArc<T>`, whose reference lasts until
     // `unregister()` has waited for all handlers to return.
     match T::handle_frame(ctx, unsafe { &*data }, skb) {

@@ -4,24 +4,30 @@
 //!
 //! C header: [`include/linux/bottom_half.h`](srctree/include/linux/bottom_half.h)
 
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    mem::ManuallyDrop, //
+};
 
 use kernel::types::NotThreadSafe;
 
 use super::rcu::RcuRead;
 use crate::bindings;
 
-/// Evidence that bottom halves are disabled and that the RCU read lock is held,
-/// both for at least `'g`, and the number of the CPU that this is true on.
+/// Evidence that bottom halves are disabled, that the RCU read lock is held, and
+/// that no other thread is in such a section on this CPU, all three for at least
+/// `'g`, and the number of the CPU that this is true on.
 ///
-/// This is what a receive handler and `ndo_start_xmit` run under. The type costs
-/// one register and is passed by value all the way down the packet path, so
-/// that nothing there has to ask again for the lock or the CPU.
+/// This is what a receive handler and `ndo_start_xmit` run under, see
+/// [`BhSection`]. The type costs one register and is passed by value all the way
+/// down the packet path, so that nothing there has to ask again for the lock or
+/// the CPU.
 ///
 /// # Invariants
 ///
 /// For `'g`, bottom halves are disabled on this CPU, the RCU read lock is held,
-/// this is no hard interrupt, and `cpu` is the number of this CPU.
+/// a [`BhSection`] of this thread exists, this is no hard interrupt, and `cpu`
+/// is the number of this CPU.
 #[derive(Clone, Copy)]
 pub struct BhRcu<'g> {
     cpu: u32,
@@ -30,24 +36,6 @@ pub struct BhRcu<'g> {
 }
 
 impl<'g> BhRcu<'g> {
-    /// Takes note that the caller already runs in such a context.
-    ///
-    /// # Safety
-    ///
-    /// For `'g`, bottom halves must be disabled, the RCU read lock must be held,
-    /// and the caller must not be a hard interrupt's handler.
-    #[inline]
-    pub unsafe fn assume_held() -> Self {
-        // INVARIANT: By the function's safety requirements; with bottom halves
-        // disabled there is no migration to another CPU.
-        Self {
-            // SAFETY: The function only reads the CPU's number.
-            cpu: unsafe { bindings::ovs_smp_processor_id() },
-            _guard: PhantomData,
-            _not_send: NotThreadSafe,
-        }
-    }
-
     /// The RCU half of the evidence.
     #[inline]
     pub fn rcu(self) -> RcuRead<'g> {
@@ -62,14 +50,82 @@ impl<'g> BhRcu<'g> {
     }
 }
 
-/// Bottom halves disabled and RCU read lock held, for the guard's life.
+/// A section of the packet path in which this CPU is its thread's own.
+///
+/// With bottom halves disabled a thread is not preempted by another one that
+/// has them disabled, but on `PREEMPT_RT`: there it may be, on the same CPU, and
+/// a lock of the CPU makes up for it, which the outermost section of a thread
+/// takes. C takes the same lock around actions, `ovs_pcpu_storage->bh_lock`.
+///
+/// # Invariants
+///
+/// Bottom halves are disabled and the RCU read lock is held for as long as this
+/// exists. On `PREEMPT_RT` this thread has the lock of its CPU; `locked` says
+/// whether it was taken for this section.
+pub struct BhSection {
+    #[cfg(CONFIG_PREEMPT_RT)]
+    locked: bool,
+    _not_send: NotThreadSafe,
+}
+
+impl BhSection {
+    /// Begins a section. Waits, on `PREEMPT_RT`, until other threads that are in
+    /// one on this CPU have left theirs.
+    ///
+    /// # Safety
+    ///
+    /// For as long as what is returned lives, bottom halves must be disabled and
+    /// the RCU read lock must be held. The caller must not be a hard interrupt's
+    /// handler. Sections of one thread must end in the reverse order of their
+    /// beginning.
+    #[inline]
+    pub unsafe fn enter() -> Self {
+        // INVARIANT: By the safety requirements; the lock is this thread's from
+        // here on.
+        Self {
+            // SAFETY: Bottom halves are disabled, by the safety requirements.
+            #[cfg(CONFIG_PREEMPT_RT)]
+            locked: unsafe { bindings::ovs_bh_lock() },
+            _not_send: NotThreadSafe,
+        }
+    }
+
+    /// The evidence, for as long as the section is borrowed.
+    #[inline]
+    pub fn proof(&self) -> BhRcu<'_> {
+        // INVARIANT: By the type invariants; with bottom halves disabled there is
+        // no migration to another CPU.
+        BhRcu {
+            // SAFETY: The function only reads the CPU's number.
+            cpu: unsafe { bindings::ovs_smp_processor_id() },
+            _guard: PhantomData,
+            _not_send: NotThreadSafe,
+        }
+    }
+}
+
+#[cfg(CONFIG_PREEMPT_RT)]
+impl Drop for BhSection {
+    fn drop(&mut self) {
+        if self.locked {
+            // SAFETY: By the type invariants, this section took the lock, and
+            // this is still the same CPU.
+            unsafe { bindings::ovs_bh_unlock() };
+        }
+    }
+}
+
+/// Bottom halves disabled, RCU read lock held and the CPU one's own, for the
+/// guard's life.
 ///
 /// For paths that come from process context and enter the packet path, such as
 /// a packet that userspace asks to be executed.
-pub struct BhGuard(NotThreadSafe);
+pub struct BhGuard {
+    section: ManuallyDrop<BhSection>,
+}
 
 impl BhGuard {
-    /// Disables bottom halves and takes the RCU read lock.
+    /// Disables bottom halves, takes the RCU read lock and begins a section.
     pub fn new() -> Self {
         // SAFETY: Both can be called in any context; they are undone, in
         // reverse order, when the guard is dropped.
@@ -77,15 +133,18 @@ impl BhGuard {
             bindings::ovs_local_bh_disable();
             bindings::rcu_read_lock();
         }
-        Self(NotThreadSafe)
+        Self {
+            // SAFETY: Bottom halves are disabled and the RCU read lock is held
+            // until the section is dropped in `drop()`. This is a process's
+            // context.
+            section: ManuallyDrop::new(unsafe { BhSection::enter() }),
+        }
     }
 
     /// The evidence, for as long as the guard is borrowed.
     #[inline]
     pub fn proof(&self) -> BhRcu<'_> {
-        // SAFETY: `new()` has disabled bottom halves and taken the RCU read
-        // lock, and both stay so until the guard is dropped.
-        unsafe { BhRcu::assume_held() }
+        self.section.proof()
     }
 }
 
@@ -97,6 +156,8 @@ impl Default for BhGuard {
 
 impl Drop for BhGuard {
     fn drop(&mut self) {
+        // SAFETY: It is not used any more.
+        unsafe { ManuallyDrop::drop(&mut self.section) };
         // SAFETY: `new()` took the lock and disabled bottom halves.
         unsafe {
             bindings::rcu_read_unlock();

@@ -174,25 +174,21 @@ fn extract_ports(skb: &mut SkBuff, key: &mut SwFlowKey, th_ofs: usize) {
 }
 
 /// Type and code of ICMP and ICMPv6, where ports are in other protocols.
-/// Returns them.
 #[inline]
-fn extract_icmp(skb: &mut SkBuff, key: &mut SwFlowKey, th_ofs: usize) -> Option<(u8, u8)> {
+fn extract_icmp(skb: &mut SkBuff, key: &mut SwFlowKey, th_ofs: usize) {
     if !skb.may_pull(th_ofs.wrapping_add(size_of::<IcmpHdr>())) {
-        return None;
+        return;
     }
-    let icmp = skb.header::<IcmpHdr>(th_ofs)?;
-    key.tp_src = u16::from(icmp.icmp_type).into();
-    key.tp_dst = u16::from(icmp.code).into();
-    Some((icmp.icmp_type, icmp.code))
+    if let Some(icmp) = skb.header::<IcmpHdr>(th_ofs) {
+        key.tp_src = u16::from(icmp.icmp_type).into();
+        key.tp_dst = u16::from(icmp.code).into();
+    }
 }
 
 fn extract_icmpv6(skb: &mut SkBuff, key: &mut SwFlowKey, th_ofs: usize) -> Result {
-    const NDISC_NEIGHBOUR_SOLICITATION: u8 = 135;
-    const NDISC_NEIGHBOUR_ADVERTISEMENT: u8 = 136;
-
-    match extract_icmp(skb, key, th_ofs) {
-        Some((NDISC_NEIGHBOUR_SOLICITATION | NDISC_NEIGHBOUR_ADVERTISEMENT, 0)) => {}
-        _ => return Ok(()),
+    extract_icmp(skb, key, th_ofs);
+    if !key.is_nd() {
+        return Ok(());
     }
 
     // The options can be anywhere up to the end of the packet.

@@ -37,7 +37,10 @@ use crate::{
         },
         skbuff::SkBuff, //
     },
-    sync::bh::BhRcu, //
+    sync::bh::{
+        BhRcu,
+        BhSection, //
+    }, //
 };
 
 /// Features of devices, by the names that C has for them.
@@ -214,8 +217,10 @@ unsafe extern "C" fn start_xmit_callback<T: NetDeviceOps>(
     };
     // Not every caller holds it: `__dev_direct_xmit()` does not.
     let _rcu = rcu::read_lock();
-    // SAFETY: C calls this with bottom halves disabled.
-    data.start_xmit(unsafe { BhRcu::assume_held() }, dev, skb);
+    // SAFETY: C calls this with bottom halves disabled, and the RCU read lock was
+    // taken before; both stay so for longer than the section lives.
+    let section = unsafe { BhSection::enter() };
+    data.start_xmit(section.proof(), dev, skb);
     bindings::netdev_tx_NETDEV_TX_OK
 }
 
