@@ -17,6 +17,7 @@ use kernel::{
 use kernel_ext::{
     net::{
         namespace::{
+            Exit,
             Net,
             Pernet,
             PernetOperations,
@@ -101,7 +102,7 @@ impl PernetOperations for OvsNetOps {
     }
 
     /// C: `ovs_exit_net()`.
-    fn exit(net: &Net, ovs_net: &OvsNet) {
+    fn exit(net: &Exit<'_>, ovs_net: &OvsNet) {
         let lock = ovs_lock();
         while let Some(dp) = ovs_net.dp(&lock, 0) {
             dp_destroy(&lock, &dp);

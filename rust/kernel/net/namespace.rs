@@ -7,12 +7,14 @@
 use core::{
     cell::UnsafeCell,
     marker::PhantomData,
+    ops::Deref,
     ptr::{
         self,
         NonNull, //
     },
     sync::atomic::{
         AtomicBool,
+        AtomicPtr,
         Ordering, //
     },
 };
@@ -177,7 +179,7 @@ pub trait PernetOperations: Sized + 'static {
 
     /// A namespace is about to go away; called for all of a batch, before a
     /// common grace period. May sleep.
-    fn pre_exit(_net: &Net, _data: &Self::Data) {
+    fn pre_exit(_net: &PreExit<'_>, _data: &Self::Data) {
         kernel::build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
     }
 
@@ -185,7 +187,122 @@ pub trait PernetOperations: Sized + 'static {
     ///
     /// [`Pernet::get`] finds the data until this returns; the data go when
     /// nothing refers to them any more, after a grace period.
-    fn exit(net: &Net, data: &Self::Data);
+    fn exit(net: &Exit<'_>, data: &Self::Data);
+}
+
+/// A namespace for which [`PernetOperations::pre_exit`] is being called.
+///
+/// # Invariants
+///
+/// A grace period will have passed when any `exit` is called for this namespace.
+pub struct PreExit<'a>(&'a Net);
+
+impl Deref for PreExit<'_> {
+    type Target = Net;
+
+    #[inline]
+    fn deref(&self) -> &Net {
+        self.0
+    }
+}
+
+/// A namespace for which [`PernetOperations::exit`] is being called.
+///
+/// # Invariants
+///
+/// A grace period has passed since any `pre_exit` was called for this namespace.
+pub struct Exit<'a>(&'a Net);
+
+impl Deref for Exit<'_> {
+    type Target = Net;
+
+    #[inline]
+    fn deref(&self) -> &Net {
+        self.0
+    }
+}
+
+/// A value of one namespace that is read under RCU until the namespace goes away,
+/// and that is dropped in process context then: the drop may sleep.
+///
+/// The value is detached in `pre_exit` and taken in `exit`; between them generic
+/// code waits for a grace period (`ops_undo_list()`), once for all namespaces
+/// that go away together.
+///
+/// # Invariants
+///
+/// Each pointer is null or comes from [`KBox::into_raw`], and they are not the
+/// same; readers find the value of `current` only. What is in `detached` has
+/// been moved there with a [`PreExit`] of `net`.
+pub struct PernetSlot<T: Send + Sync> {
+    net: NetHandle,
+    current: AtomicPtr<T>,
+    detached: AtomicPtr<T>,
+    _value: PhantomData<KBox<T>>,
+}
+
+impl<T: Send + Sync> PernetSlot<T> {
+    /// A place with `value` in it, for `net`.
+    pub fn new(net: &Net, value: KBox<T>) -> Self {
+        // INVARIANT: It comes from `into_raw()`, and nothing is detached.
+        Self {
+            net: net.handle(),
+            current: AtomicPtr::new(KBox::into_raw(value)),
+            detached: AtomicPtr::new(ptr::null_mut()),
+            _value: PhantomData,
+        }
+    }
+
+    /// The value, or nothing once the namespace is going away.
+    #[inline]
+    pub fn get<'g>(&'g self, _rcu: RcuRead<'g>) -> Option<&'g T> {
+        // SAFETY: By the type invariants the pointer is null or valid. The value
+        // is freed by a drop of `self`, which is borrowed, or by `take()`. By the
+        // invariants, that has an `Exit` of the namespace that the value was
+        // detached with a `PreExit` of, so a grace period is between both, and
+        // the read lock has been held since before the value was detached.
+        unsafe { self.current.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Takes the value from the readers to come. Does nothing if the place is
+    /// not `net`'s.
+    pub fn detach(&self, net: &PreExit<'_>) {
+        if self.net.0 != NonNull::from(&**net) {
+            return;
+        }
+        let value = self.current.swap(ptr::null_mut(), Ordering::AcqRel);
+        if !value.is_null() {
+            // INVARIANT: The pointer moves, with a `PreExit` of `self.net`.
+            // Nothing is put into `current`, so there was nothing here.
+            self.detached.store(value, Ordering::Release);
+        }
+    }
+
+    /// The value that was detached. Nothing if the place is not `net`'s.
+    pub fn take(&self, net: &Exit<'_>) -> Option<KBox<T>> {
+        if self.net.0 != NonNull::from(&**net) {
+            return None;
+        }
+        let value = self.detached.swap(ptr::null_mut(), Ordering::AcqRel);
+        if value.is_null() {
+            return None;
+        }
+        // SAFETY: By the type invariants it comes from `into_raw()`, and it is
+        // taken back once. Nobody reads it, see `get()`.
+        Some(unsafe { KBox::from_raw(value) })
+    }
+}
+
+impl<T: Send + Sync> Drop for PernetSlot<T> {
+    fn drop(&mut self) {
+        for slot in [&mut self.current, &mut self.detached] {
+            let value = *slot.get_mut();
+            if !value.is_null() {
+                // SAFETY: As in `take()`. Whoever reads the value borrows `self`.
+                drop(unsafe { KBox::from_raw(value) });
+            }
+        }
+    }
 }
 
 /// Per-namespace operations and the place of their data, for a `static`.
@@ -303,7 +420,10 @@ impl<T: PernetOperations> Pernet<T> {
         // SAFETY: C calls this with a namespace that is being torn down.
         let net = unsafe { Net::from_raw(net) };
         if let Some(data) = T::pernet().load(net) {
-            T::pre_exit(net, &data);
+            // INVARIANT: `ops_undo_list()` waits for a grace period after all
+            // calls of `pre_exit` and before those of `exit`. A namespace is torn
+            // down, or operations are taken from it, by one caller at a time.
+            T::pre_exit(&PreExit(net), &data);
         }
     }
 
@@ -317,7 +437,8 @@ impl<T: PernetOperations> Pernet<T> {
         let net = unsafe { Net::from_raw(net) };
         if let Some(slot) = T::pernet().slot(net) {
             if let Some(data) = slot.load() {
-                T::exit(net, &data);
+                // INVARIANT: As in `pre_exit_callback()`.
+                T::exit(&Exit(net), &data);
             }
             slot.replace(None);
         }
