@@ -24,6 +24,7 @@
 #include <net/genetlink.h>
 #include <net/ip_tunnels.h>
 #include <net/net_namespace.h>
+#include <net/netfilter/nf_conntrack_count.h>
 #include <net/netns/generic.h>
 #include <net/pkt_cls.h>
 #include <net/rtnetlink.h>

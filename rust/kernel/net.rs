@@ -10,6 +10,7 @@ pub mod genetlink;
 pub mod ip_tunnels;
 pub mod namespace;
 pub mod netdevice;
+pub mod netfilter;
 pub mod netlink;
 pub mod notifier;
 pub mod rtnetlink;

@@ -88,29 +88,60 @@ pub fn net_ratelimit() -> bool {
     unsafe { bindings::net_ratelimit() != 0 }
 }
 
-/// Prints a warning, without a prefix, unless there were too many messages
-/// lately. For [`net_warn_ratelimited!`](crate::net_warn_ratelimited).
+/// Prints a message, without a prefix, unless there were too many lately. For
+/// [`net_warn_ratelimited!`](crate::net_warn_ratelimited) and
+/// [`net_info_ratelimited!`](crate::net_info_ratelimited): `format` is the level
+/// and `%pA`.
 #[doc(hidden)]
-pub fn net_warn(args: fmt::Arguments<'_>) {
+pub fn net_print(format: &'static NetFormat, args: fmt::Arguments<'_>) {
     if !net_ratelimit() {
         return;
     }
-    // SAFETY: May be called in any context. The format takes a pointer to
-    // `fmt::Arguments`, which are there during the call.
+    // SAFETY: May be called in any context. By the invariants of the type the
+    // format takes a pointer to `fmt::Arguments`, which are there during the
+    // call.
     unsafe {
-        bindings::_printk(
-            c"\x014%pA".as_char_ptr(),
-            (&raw const args).cast::<c_void>(),
-        );
+        bindings::_printk(format.0.as_char_ptr(), (&raw const args).cast::<c_void>());
     }
 }
+
+/// A format for `printk()`.
+///
+/// # Invariants
+///
+/// It has a level and takes a pointer to `fmt::Arguments`.
+#[doc(hidden)]
+pub struct NetFormat(&'static CStr);
+
+/// C: `KERN_WARNING`.
+#[doc(hidden)]
+pub static NET_WARN: NetFormat = NetFormat(c"\x014%pA");
+
+/// C: `KERN_INFO`.
+#[doc(hidden)]
+pub static NET_INFO: NetFormat = NetFormat(c"\x016%pA");
 
 /// Prints a warning unless there were too many messages lately.
 /// C: `net_warn_ratelimited()`. The text ends with a newline.
 #[macro_export]
 macro_rules! net_warn_ratelimited {
     ($($arg:tt)+) => {
-        $crate::ratelimit::net_warn(::kernel::prelude::fmt!($($arg)+))
+        $crate::ratelimit::net_print(
+            &$crate::ratelimit::NET_WARN,
+            ::kernel::prelude::fmt!($($arg)+),
+        )
+    };
+}
+
+/// Prints a message at level INFO unless there were too many messages lately.
+/// C: `net_info_ratelimited()`. The text ends with a newline.
+#[macro_export]
+macro_rules! net_info_ratelimited {
+    ($($arg:tt)+) => {
+        $crate::ratelimit::net_print(
+            &$crate::ratelimit::NET_INFO,
+            ::kernel::prelude::fmt!($($arg)+),
+        )
     };
 }
 

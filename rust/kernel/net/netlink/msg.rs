@@ -173,6 +173,23 @@ impl MsgBuf<'_> {
         Ok(())
     }
 
+    /// Appends bytes that are not an attribute, and the zeroes that pad them.
+    /// Fails with `EMSGSIZE` if they do not fit.
+    ///
+    /// C: `nla_put_nohdr()`.
+    pub fn put_nohdr(&mut self, payload: &[u8]) -> Result {
+        let size = nla_align(payload.len());
+        let to = self.extend(size).ok_or(EMSGSIZE)?;
+        // SAFETY: There is room for `size` bytes, which are no less than the
+        // payload's.
+        unsafe {
+            to.write_bytes(0, size);
+            to.as_ptr()
+                .copy_from_nonoverlapping(payload.as_ptr(), payload.len());
+        }
+        Ok(())
+    }
+
     /// Pads what was written to a multiple of 4 bytes. Fails with `EMSGSIZE`
     /// if that does not fit.
     pub fn pad(&mut self) -> Result {
