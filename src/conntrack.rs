@@ -4,6 +4,11 @@
 //!
 //! C: `net/openvswitch/conntrack.c`.
 
+#[cfg(CONFIG_NETFILTER_CONNCOUNT)]
+pub(crate) mod limit;
+#[cfg(CONFIG_NETFILTER_CONNCOUNT)]
+pub(crate) mod netlink;
+
 use kernel::prelude::*;
 use kernel_ext::net::{
     namespace::Net,
@@ -15,6 +20,21 @@ use crate::{
     flow::key::SwFlowKey,
     flow_netlink::uapi::*, //
 };
+
+/// Logs what is wrong with a request, as [`crate::flow_netlink::nlerr`] does, but
+/// without the name of the module: C's file defines no prefix.
+///
+/// C: `OVS_NLERR()` in conntrack.c.
+macro_rules! nlerr {
+    ($log:expr, $($args:tt)+) => {
+        if $log {
+            $crate::flow_netlink::log_out_of_line(|| {
+                ::kernel_ext::net_info_ratelimited!("netlink: {}\n", ::core::format_args!($($args)+));
+            });
+        }
+    };
+}
+use nlerr;
 
 /// Whether this kernel tracks what this key attribute is about, in this network
 /// namespace.

@@ -173,6 +173,9 @@ class Bench:
             name = "floor"
             self.run("insmod", path, f"in={IN}", f"out={OUT}")
         elif path:
+            depends = self.run("modinfo", "-F", "depends", path).strip()
+            for dep in filter(None, depends.split(",")):
+                self.run("modprobe", dep)
             self.run("insmod", path)
         else:
             self.run("modprobe", name)

@@ -5,7 +5,7 @@ import os
 import subprocess
 import time
 
-# What the C module links to; ours needs none of it, and does not mind.
+# What the C module links to, and ours to some of it.
 DEPENDS = (
     "nf_conntrack nf_nat nf_conncount nf_defrag_ipv4 nf_defrag_ipv6 "
     "nf_conntrack_ovs nsh psample libcrc32c"

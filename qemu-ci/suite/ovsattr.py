@@ -136,6 +136,11 @@ OMIT_KEY, OMIT_MASK, OMIT_ACTIONS = 1, 2, 4
     A_PSAMPLE,
 ) = range(1, 26)
 
+# Commands and the one attribute of ovs_ct_limit.
+CTL_SET, CTL_DEL, CTL_GET = 1, 2, 3
+CTL_ZONE_LIMIT = 1
+DEFAULT_ZONE = -1
+
 US_PID, US_USERDATA, US_EGRESS_TUN_PORT, US_ACTIONS = range(1, 5)
 SA_PROBABILITY, SA_ACTIONS = 1, 2
 
@@ -305,6 +310,12 @@ def a_drop(code=0):
     return u32(A_DROP, code)
 
 
+def zone_limits(*limits):
+    """Elements of a request of ovs_ct_limit: (zone, limit), or a zone alone."""
+    pairs = (one if isinstance(one, tuple) else (one, 0) for one in limits)
+    return attr(CTL_ZONE_LIMIT, b"".join(struct.pack("=iII", z, n, 0) for z, n in pairs))
+
+
 # ---- decoding -----------------------------------------------------------
 
 KEY = {}
@@ -437,7 +448,7 @@ SCHEMAS = {
         PK_UPCALL_PID: ("upcall_pid", "pid"),
     },
     METER: {},
-    CT_LIMIT: {},
+    CT_LIMIT: {CTL_ZONE_LIMIT: ("zone_limit", "zone_limits")},
 }
 
 FIXED = {"u16": 2, "u32": 4, "be16": 2, "time": 8, "hash": 8, "dphash": 4, "pid": 4, "ifindex": 4}
@@ -514,6 +525,8 @@ class Decoder:
             return "set" if any(data) else 0
         if how == "ipv4" and len(data) == 12:
             return f"{socket.inet_ntoa(data[:4])}>{socket.inet_ntoa(data[4:8])} {data[8:].hex()}"
+        if how == "zone_limits" and len(data) % 12 == 0:
+            return [list(one) for one in struct.iter_unpack("=iII", data)]
         if how == "ports" and len(data) == 4:
             return "{}>{}".format(*struct.unpack("!HH", data))
         return shorten(data)

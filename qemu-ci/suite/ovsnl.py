@@ -22,7 +22,10 @@ from nlcore import GENLHDR, NLM_F_ACK, NLM_F_DUMP, NLM_F_ECHO, attr, nest, s32, 
 
 HDR = struct.Struct("=i")
 FAMILIES = (o.DP, o.VPORT, o.FLOW, o.PACKET, o.METER, o.CT_LIMIT)
-CMDS = {o.PACKET: {1: "MISS", 2: "ACTION", 3: "EXECUTE"}}
+CMDS = {
+    o.PACKET: {1: "MISS", 2: "ACTION", 3: "EXECUTE"},
+    o.CT_LIMIT: {1: "SET", 2: "DEL", 3: "GET"},
+}
 DEFAULT_CMDS = {1: "NEW", 2: "DEL", 3: "GET", 4: "SET"}
 
 
@@ -374,6 +377,11 @@ class Context:
         key += u32(o.K_RECIRC_ID, recirc or 0)
         mask += u32(o.K_RECIRC_ID, 0xFFFFFFFF)
         return self.flow(label or f"flow from {port:d}", key, actions, mask, dp, quiet=True)
+
+    def ct_limit(self, label, cmd, *limits, **kw):
+        """A command of ovs_ct_limit on these zones; see ovsattr.zone_limits()."""
+        attrs = o.zone_limits(*limits) if limits else b""
+        return self.req(label, o.CT_LIMIT, cmd, attrs, **kw)
 
     def flush(self, dp="dp0"):
         return self.req("flush", o.FLOW, o.DEL, b"", dp, quiet=True)

@@ -49,6 +49,8 @@ DEBUG = (
     "tunnels.egress_vxlan",
     "tunnels.turned",
     "tunnels.gone",
+    "ct_limit.netns_exit",
+    "ct_limit.netns_life",
     "fuzz.messages_0",
 )
 

@@ -32,6 +32,8 @@ use super::{
     packet_cmd::DP_PACKET_GENL_FAMILY,
     vport_cmd::DP_VPORT_GENL_FAMILY, //
 };
+#[cfg(CONFIG_NETFILTER_CONNCOUNT)]
+use crate::conntrack::netlink::DP_CT_LIMIT_GENL_FAMILY;
 
 /// The only multicast group of each family that has one.
 pub(super) const MCGROUP: u32 = 0;
@@ -47,7 +49,7 @@ pub(super) const IFNAMSIZ: usize = 16;
 ///
 /// `max_cmd` is the last command from before reserved header fields were
 /// checked.
-pub(super) const fn family(
+pub(crate) const fn family(
     name: &'static [u8],
     version: u32,
     policy: &'static [NlaPolicy],
@@ -85,7 +87,7 @@ pub(super) const fn ops<New: Doit, Del: Doit, Get: Doit + Dumpit, Set: Doit>(
 
 /// The datapath that `struct ovs_header` names: the interface index of its
 /// local port.
-pub(super) fn dp_ifindex(info: &GenlInfo<'_>) -> i32 {
+pub(crate) fn dp_ifindex(info: &GenlInfo<'_>) -> i32 {
     info.userhdr()
         .first_chunk()
         .map_or(0, |ifindex| i32::from_ne_bytes(*ifindex))
@@ -98,7 +100,7 @@ pub(super) fn name_of(attr: Nlattr<'_>) -> Result<&CStr> {
 }
 
 /// The headers of an answer to `info`, with the command `cmd`.
-pub(super) fn reply_hdr(info: &GenlInfo<'_>, cmd: u32) -> GenlHdr {
+pub(crate) fn reply_hdr(info: &GenlInfo<'_>, cmd: u32) -> GenlHdr {
     GenlHdr {
         portid: info.snd_portid(),
         seq: info.snd_seq(),
@@ -122,13 +124,14 @@ pub(crate) struct Families {
     _vport: Registration,
     _flow: Registration,
     _packet: Registration,
+    #[cfg(CONFIG_NETFILTER_CONNCOUNT)]
+    _ct_limit: Registration,
 }
 
 impl Families {
     /// Registers the families. If one fails, those before it go again.
     ///
-    /// `ovs_meter` and `ovs_ct_limit` are not there: userspace sees a kernel
-    /// without meters and without zone limits.
+    /// `ovs_meter` is not there: userspace sees a kernel without meters.
     ///
     /// C: `dp_register_genl()`.
     pub(crate) fn register() -> Result<Self> {
@@ -137,6 +140,8 @@ impl Families {
             _vport: DP_VPORT_GENL_FAMILY.register()?,
             _flow: DP_FLOW_GENL_FAMILY.register()?,
             _packet: DP_PACKET_GENL_FAMILY.register()?,
+            #[cfg(CONFIG_NETFILTER_CONNCOUNT)]
+            _ct_limit: DP_CT_LIMIT_GENL_FAMILY.register()?,
         })
     }
 }

@@ -14,6 +14,11 @@ use kernel::{
     sync::Mutex, //
 };
 
+#[cfg(CONFIG_NETFILTER_CONNCOUNT)]
+use kernel_ext::net::namespace::{
+    PernetSlot,
+    PreExit, //
+};
 use kernel_ext::{
     net::{
         namespace::{
@@ -42,6 +47,13 @@ use super::{
     Datapath,
     OVSP_LOCAL, //
 };
+#[cfg(CONFIG_NETFILTER_CONNCOUNT)]
+use crate::conntrack::limit::{
+    ovs_ct_limit_exit_finish,
+    ovs_ct_limit_exit_start,
+    ovs_ct_limit_init,
+    CtLimitInfo, //
+};
 use crate::{
     offload,
     vport::{
@@ -61,6 +73,9 @@ pub(crate) struct OvsNet {
     /// The datapaths, in the order in which they were made. Changed under
     /// `ovs_mutex`.
     dps: Pin<KBox<Mutex<KVec<RcuArc<Datapath>>>>>,
+    /// How many connections its zones may have.
+    #[cfg(CONFIG_NETFILTER_CONNCOUNT)]
+    pub(crate) ct_limit_info: PernetSlot<CtLimitInfo>,
     /// A device of one of the ports is gone, and the port is still there.
     port_gone: AtomicBool,
     /// The next of the namespaces of which this is true.
@@ -89,11 +104,14 @@ impl PernetOperations for OvsNetOps {
     }
 
     /// C: `ovs_init_net()`.
-    fn init(_net: &Net) -> Result<RcuArc<OvsNet>> {
+    #[cfg_attr(not(CONFIG_NETFILTER_CONNCOUNT), expect(unused_variables))]
+    fn init(net: &Net) -> Result<RcuArc<OvsNet>> {
         Ok(RcuArc::new(
             OvsNet {
                 ports: RcuTable::new(0)?,
                 dps: KBox::pin_init(new_mutex!(KVec::new(), "OvsNet::dps"), GFP_KERNEL)?,
+                #[cfg(CONFIG_NETFILTER_CONNCOUNT)]
+                ct_limit_info: ovs_ct_limit_init(net)?,
                 port_gone: AtomicBool::new(false),
                 next_gone: RcuSlot::empty(),
             },
@@ -101,9 +119,17 @@ impl PernetOperations for OvsNetOps {
         )?)
     }
 
+    /// C: `ovs_pre_exit_net()`.
+    #[cfg(CONFIG_NETFILTER_CONNCOUNT)]
+    fn pre_exit(net: &PreExit<'_>, ovs_net: &OvsNet) {
+        ovs_ct_limit_exit_start(net, &ovs_net.ct_limit_info, &ovs_lock());
+    }
+
     /// C: `ovs_exit_net()`.
     fn exit(net: &Exit<'_>, ovs_net: &OvsNet) {
         let lock = ovs_lock();
+        #[cfg(CONFIG_NETFILTER_CONNCOUNT)]
+        ovs_ct_limit_exit_finish(net, &ovs_net.ct_limit_info, &lock);
         while let Some(dp) = ovs_net.dp(&lock, 0) {
             dp_destroy(&lock, &dp);
         }

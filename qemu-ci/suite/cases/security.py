@@ -35,6 +35,9 @@ def requests(t, dp):
     yield "flow del", o.FLOW, o.DEL, KEY, dp, 0
     yield "execute", o.PACKET, o.EXECUTE, packet, dp, 0
     yield "execute nothing", o.PACKET, o.EXECUTE, b"", dp, 0
+    yield "limit set", o.CT_LIMIT, o.CTL_SET, o.zone_limits((7, 9)), dp, 0
+    yield "limit get", o.CT_LIMIT, o.CTL_GET, b"", dp, 0
+    yield "limit del", o.CT_LIMIT, o.CTL_DEL, o.zone_limits(7), dp, 0
     yield "unknown command", o.DP, 77, b"", dp, 0
     yield "dp del", o.DP, o.DEL, string(o.DP_NAME, "dpq"), 0, 0
 
@@ -118,6 +121,8 @@ def plain_user(t):
             "flow set",
             "flow del",
             "execute",
+            "limit set",
+            "limit del",
             "execute nothing",
         },
         f"what a plain user may not do: {sorted(admin)}",

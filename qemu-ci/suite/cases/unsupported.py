@@ -98,23 +98,20 @@ def sets(t):
 
 @case("unsupported", ours=True)
 def families(t):
-    """ovs_meter and ovs_ct_limit: not there, or there and without effect."""
+    """ovs_meter: not there, or there and without effect."""
     t.dp()
-    for name in (o.METER, o.CT_LIMIT):
-        fam = nlcore.get_family(t.nl, name)
-        present = isinstance(fam, nlcore.Family)
-        t.note(name, "present" if present else nlcore.errname(fam))
-        if not present:
-            t.check(fam == 2, f"{name}: ENOENT, not {fam}")
-            continue
-        t.fam[name] = fam
-        t.by_id[fam.ident] = fam
-        if name == o.METER:
-            # As ovs-vswitchd asks: no meters, so it does not offer them.
-            reply = t.req("features", name, 1, b"", "dp0")
-            attrs = reply.attrs()
-            if not reply.errno:
-                t.check(attrs.get(7, b"\0\0\0\0") == bytes(4), "no meters are announced")
+    fam = nlcore.get_family(t.nl, o.METER)
+    present = isinstance(fam, nlcore.Family)
+    t.note(o.METER, "present" if present else nlcore.errname(fam))
+    if not present:
+        t.check(fam == 2, f"{o.METER}: ENOENT, not {fam}")
+        return
+    t.fam[o.METER] = fam
+    t.by_id[fam.ident] = fam
+    # As ovs-vswitchd asks: no meters, so it does not offer them.
+    reply = t.req("features", o.METER, 1, b"", "dp0")
+    if not reply.errno:
+        t.check(reply.attrs().get(7, b"\0\0\0\0") == bytes(4), "no meters are announced")
 
 
 @case("unsupported", ours=True)
