@@ -261,3 +261,8 @@ export KSRC
 stock_dir() {
 	printf '%s/stock-%s\n' "$CACHE" "$(key_of "$TOP/qemu-ci/setup/kernel-stock.sh" "${TOOLROOT##*-}")"
 }
+
+# flavour_dir FLAVOUR: where another flavour of the stock kernel is.
+flavour_dir() {
+	printf '%s/%s-%s\n' "$CACHE" "$1" "$(key_of "$TOP/qemu-ci/setup/kernel-flavour.sh" "${TOOLROOT##*-}")"
+}

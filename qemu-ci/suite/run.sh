@@ -12,8 +12,9 @@ usage() {
 	cat <<'TXT'
 usage: run.sh [OPTION...]
 
-  --on uml|debug|stock  the kernel: user-mode Linux (default), the debug one, or
-                     the distribution's in QEMU. The last two are slow and run
+  --on uml|debug|stock|rt  the kernel: user-mode Linux (default), the debug one,
+                     or the distribution's in QEMU, the usual one or its
+                     PREEMPT_RT flavour. All but the first are slow and run
                      lists of their own: without the cases marked stock=False,
                      and what DEBUG in registry.py names. On the debug kernel
                      the log and the leak detector have to be clean as well
@@ -62,7 +63,7 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
-case $on in uml | debug | stock) ;; *) die "run.sh: --on is uml, debug or stock" ;; esac
+case $on in uml | debug | stock | rt) ;; *) die "run.sh: --on is uml, debug, stock or rt" ;; esac
 need_root
 [ -n "$out" ] || out=$CACHE/suite-$(key_of "$TOP")/$on
 mkdir -p "$out"
@@ -74,6 +75,11 @@ build_ours() {
 	if [ "$on" = stock ]; then
 		run_logged "$CACHE/log/build.log" "$TOP/qemu-ci/build.sh" modules
 		module=$TOP/openvswitch.ko
+	elif [ "$on" = rt ]; then
+		run_logged "$CACHE/log/build-rt.log" "$TOP/qemu-ci/build.sh" \
+			--kdir "$(echo "$(flavour_dir rt)"/headers/usr/src/linux-headers-*)" \
+			--out "$out/module" modules
+		module=$out/module/openvswitch.ko
 	else
 		kernel_module "$on" "$TOP" "$out/module"
 		module=$out/module/openvswitch.ko
@@ -89,10 +95,11 @@ run_on() {
 	local check=()
 	args=(env OVS_SEED="${OVS_SEED:-1}" OVS_COUNT="${OVS_COUNT:-}"
 		python3 "$SUITE_DIR/guest.py" --module "$path" --out "$out/$name.jsonl" "${guest[@]}")
-	if [ "$on" = stock ]; then
+	if [ "$on" = stock ] || [ "$on" = rt ]; then
+		[ "$on" = stock ] || bind+=(--kernel "$(flavour_dir rt)/root")
 		args+=(--slow 20)
 		[ -n "${full:-}" ] || args+=(--stock)
-		[ "$path" = C ] || bind=(--ro "$(dirname "$path")")
+		[ "$path" = C ] || bind+=(--ro "$(dirname "$path")")
 		"$TOP/qemu-ci/boot.sh" --timeout 1500 --results "$out" "${bind[@]}" -- \
 			"${args[@]}" || rc=$?
 	else
@@ -114,7 +121,11 @@ run_on() {
 		compare+=(--failure "the kernel's log or the leak detector has a report, see $out/ours.dmesg")
 }
 
-[ "$on" = stock ] || [ -e "$(kernel_dir "$on")/release" ] || "$KERNELS/$on.sh"
+case $on in
+stock) ;;
+rt) [ -e "$(flavour_dir rt)/abi" ] || "$TOP/qemu-ci/setup/kernel-flavour.sh" rt ;;
+*) [ -e "$(kernel_dir "$on")/release" ] || "$KERNELS/$on.sh" ;;
+esac
 if [ -n "$self" ]; then
 	run_on c-1 C
 	run_on c-2 C

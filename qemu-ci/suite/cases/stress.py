@@ -5,6 +5,9 @@ silent and whole. The debug kernel is where these matter most."""
 
 import os
 import signal
+import socket
+import subprocess
+import tempfile
 import time
 
 import frames as f
@@ -281,3 +284,96 @@ def execute_beside_traffic(t):
         fire(t.nl, t, o.DP, o.SET, u32(o.DP_MASKS_CACHE_SIZE, size), dp)
 
     during(t, traffic, churn)
+
+
+def napi_threads(names):
+    """The kernel threads that poll these devices, by their names."""
+    found = {}
+    for entry in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{entry}/comm") as handle:
+                comm = handle.read().strip()
+        except (OSError, NotADirectoryError):
+            continue
+        for name in names:
+            if comm.startswith(f"napi/{name}-"):
+                found[name] = int(entry)
+    return found
+
+
+@case("stress", timeout=60)
+def threaded_napi(t):
+    """Two devices whose packets are polled by threads of one processor, of which
+    one preempts the other where the kernel allows for that, while flows come
+    and go. After that, nothing is stuck."""
+    (tap, *_) = t.switch(1)
+    dp = t.dps["dp0"]
+    ports = {2: "na1", 3: "nb1"}
+    senders = []
+    # The devices of this namespace: /sys has those of the one it was mounted in.
+    sysfs = tempfile.mkdtemp()
+    subprocess.run(["mount", "-t", "sysfs", "sysfs", sysfs], check=True)
+    for number, name in ports.items():
+        far = name.replace("1", "0")
+        t.rt.veth(far, name)
+        ovsnl.quiet_netns(far, name)
+        t.rt.up(far, name)
+        subprocess.run(["ethtool", "-K", name, "gro", "on"], check=True, capture_output=True)
+        try:
+            with open(f"{sysfs}/class/net/{name}/threaded", "w") as handle:
+                handle.write("1")
+        except OSError as exc:
+            subprocess.run(["umount", sysfs], check=True)
+            raise ovsnl.Skip(f"no threaded NAPI: {exc}") from exc
+        t.vport(name, port=number, pids=(t.up.pid,))
+        sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        sender.bind((far, 0))
+        senders.append(sender)
+    subprocess.run(["umount", sysfs], check=True)
+    os.rmdir(sysfs)
+    threads = napi_threads(ports.values())
+    t.check(len(threads) == 2, f"both devices have a thread: {threads}")
+    for priority, pid in enumerate(threads.values(), 5):
+        os.sched_setaffinity(pid, {0})
+        os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(priority))
+    t.records.clear()
+    frame = f.udp4()
+    again = o.a_clone(o.a_set(o.k_eth(f.M3, f.M1)) + o.a_recirc(1)) + o.a_output(1)
+
+    def install(number):
+        key = o.k_in_port(number) + o.k_eth() + o.k_type(0x0800) + u32(o.K_RECIRC_ID, 0)
+        key += o.k_ipv4("0.0.0.0", "0.0.0.0", 0)
+        mask = o.k_in_port(0xFFFFFFFF) + o.k_type(0xFFFF) + u32(o.K_RECIRC_ID, 0xFFFFFFFF)
+        attrs = nest(o.FL_KEY, key) + nest(o.FL_MASK, mask) + nest(o.FL_ACTIONS, again)
+        fire(t.nl, t, o.FLOW, o.NEW, attrs, dp)
+        key = o.k_eth() + o.k_type(0x0800) + u32(o.K_RECIRC_ID, 1)
+        key += o.k_in_port(number) + o.k_ipv4("0.0.0.0", "0.0.0.0", 0)
+        attrs = nest(o.FL_KEY, key) + nest(o.FL_MASK, mask) + nest(o.FL_ACTIONS, o.a_output(1))
+        fire(t.nl, t, o.FLOW, o.NEW, attrs, dp)
+
+    def send():
+        for sender in senders:
+            for _ in range(16):
+                sender.send(frame)
+
+    def churn(i):
+        install(2 + i % 2)
+        if i % 5 == 4:
+            fire(t.nl, t, o.FLOW, o.DEL, b"", dp)
+        tap.read()
+        t.up.nl.drain()
+
+    during(t, send, churn)
+    for number in ports:
+        install(number)
+    t.settle(0.3)
+    tap.read()
+    for _ in range(5):
+        send()
+        t.settle(0.05)
+    t.settle(0.3)
+    got = len(tap.read())
+    t.check(got == 5 * 2 * 16 * 2, f"of {5 * 2 * 16} packets, {got} copies came out")
+    for sender in senders:
+        sender.close()
+    t.flush()
