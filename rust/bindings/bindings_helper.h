@@ -9,6 +9,7 @@
 #include <linux/ethtool.h>
 #include <linux/genetlink.h>
 #include <linux/if_vlan.h>
+#include <linux/mm.h>
 #include <linux/netdevice.h>
 #include <linux/openvswitch.h>
 #include <linux/percpu.h>

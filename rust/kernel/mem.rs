@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory that begins as zeroes.
+//! Memory that begins as zeroes, and how much memory there is.
 
 use core::{
     mem::MaybeUninit,
@@ -15,6 +15,8 @@ use kernel::{
     prelude::*, //
 };
 use zerocopy::FromZeros;
+
+use crate::bindings;
 
 /// Calls `f` with a `T` of zeroes on the stack, made with stores.
 ///
@@ -52,6 +54,16 @@ pub fn zeroed_box<T: FromZeros>(flags: Flags) -> Result<KBox<T>> {
     unsafe { value.as_mut_ptr().write_bytes(0, 1) };
     // SAFETY: All bytes were set to zero, which is a valid `T`.
     Ok(unsafe { value.assume_init() })
+}
+
+/// How many pages there are below the high watermarks of the zones that buffers
+/// come from: what there is of memory and not what is free of it.
+///
+/// C: `nr_free_buffer_pages()`.
+pub fn nr_free_buffer_pages() -> usize {
+    // SAFETY: The function reads numbers of the zones, in any context that may
+    // take the RCU read lock.
+    unsafe { bindings::nr_free_buffer_pages() as usize }
 }
 
 /// Has the CPU fetch the cache line of `place` while it does something else.

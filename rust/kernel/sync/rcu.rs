@@ -77,15 +77,25 @@ impl<'g> From<&'g rcu::Guard> for RcuRead<'g> {
 /// A counted object on the heap that can wait for a grace period: what an
 /// [`RcuArc`] points at, or an [`RcuRef`](super::rcu_cell::RcuRef).
 #[repr(C)]
+#[pin_data]
 pub(super) struct Inner<T> {
     refcount: AtomicUsize,
     rcu: UnsafeCell<MaybeUninit<bindings::callback_head>>,
+    #[pin]
     pub(super) data: T,
 }
 
 impl<T> Inner<T> {
     fn init<E>(data: impl Init<T, E>) -> impl Init<Self, E> {
         init!(Self {
+            refcount: AtomicUsize::new(1),
+            rcu: UnsafeCell::new(MaybeUninit::uninit()),
+            data <- data,
+        }? E)
+    }
+
+    fn pin_init<E>(data: impl PinInit<T, E>) -> impl PinInit<Self, E> {
+        pin_init!(Self {
             refcount: AtomicUsize::new(1),
             rcu: UnsafeCell::new(MaybeUninit::uninit()),
             data <- data,
@@ -232,6 +242,19 @@ impl<T: Send + Sync + 'static> RcuArc<T> {
         Error: From<E>,
     {
         let inner = KBox::init(Inner::init(data), flags)?;
+        // INVARIANT: The count of one is this reference.
+        Ok(Self::from_inner(Inner::from_box(inner)))
+    }
+
+    /// As [`RcuArc::init`], for what must not move, such as a lock. No object
+    /// does: it is reached by reference only, and dropped where it is.
+    pub fn pin_init<E>(data: impl PinInit<T, E>, flags: Flags) -> Result<Self>
+    where
+        Error: From<E>,
+    {
+        let inner = KBox::pin_init(Inner::pin_init(data), flags)?;
+        // SAFETY: The object stays where it is for as long as it lives.
+        let inner = unsafe { Pin::into_inner_unchecked(inner) };
         // INVARIANT: The count of one is this reference.
         Ok(Self::from_inner(Inner::from_box(inner)))
     }
