@@ -135,6 +135,8 @@ pub(crate) enum Action {
     Clone(Arc<NestedActions>),
     /// Cut what later actions send to this many bytes.
     Trunc(u32),
+    /// Drop if this meter says so.
+    Meter(u32),
     /// Drop, with this error code (`OVS_DROP_EXPLICIT` for 0, otherwise
     /// `OVS_DROP_EXPLICIT_WITH_ERROR`).
     Drop(u32),
@@ -182,9 +184,11 @@ impl Action {
                 SetField::Ipv6 { .. } => HashEffect::Changes,
                 _ => HashEffect::None,
             },
-            Self::SetTunnel(_) | Self::Sample(_) | Self::Clone(_) | Self::Drop(_) => {
-                HashEffect::None
-            }
+            Self::SetTunnel(_)
+            | Self::Sample(_)
+            | Self::Clone(_)
+            | Self::Meter(_)
+            | Self::Drop(_) => HashEffect::None,
         }
     }
 }

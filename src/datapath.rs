@@ -66,6 +66,7 @@ use crate::{
     },
     flow::key::SwFlowKey,
     flow_table::FlowTable,
+    meter::table::DpMeterTable,
     offload::policy::DpOffload,
     vport::Vport, //
 };
@@ -131,6 +132,8 @@ pub(crate) struct Datapath {
     max_headroom: AtomicU32,
     /// Its part in offloading.
     pub(crate) offload: DpOffload,
+    /// The meters.
+    pub(crate) meter_tbl: DpMeterTable,
 }
 
 impl Datapath {
@@ -146,6 +149,7 @@ impl Datapath {
             user_features: AtomicU32::new(0),
             max_headroom: AtomicU32::new(0),
             offload: DpOffload::new(),
+            meter_tbl: DpMeterTable::new()?,
         }? Error)
     }
 

@@ -36,7 +36,6 @@ drop_reasons! {
     /// The drop action, with another error code.
     OVS_DROP_EXPLICIT_WITH_ERROR = 4, c"OVS_DROP_EXPLICIT_WITH_ERROR";
     /// A meter was exceeded.
-    #[expect(dead_code, reason = "for an action that is not there yet")]
     OVS_DROP_METER = 5, c"OVS_DROP_METER";
     /// The datapath was entered too often for one packet.
     OVS_DROP_RECURSION_LIMIT = 6, c"OVS_DROP_RECURSION_LIMIT";

@@ -50,6 +50,7 @@ mod drop;
 mod flow;
 mod flow_netlink;
 mod flow_table;
+mod meter;
 mod offload;
 mod trace;
 mod vport;

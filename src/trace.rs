@@ -138,6 +138,7 @@ fn attr_of(action: &Action) -> (u32, usize) {
             list_len(&clone.actions).saturating_add(in_list(4)),
         ),
         Action::Trunc(_) => (uapi::ovs_action_attr_OVS_ACTION_ATTR_TRUNC, 4),
+        Action::Meter(_) => (uapi::ovs_action_attr_OVS_ACTION_ATTR_METER, 4),
         Action::Drop(_) => (uapi::ovs_action_attr_OVS_ACTION_ATTR_DROP, 4),
     }
 }

@@ -64,6 +64,7 @@ use crate::{
         OVS_DROP_EXPLICIT,
         OVS_DROP_EXPLICIT_WITH_ERROR,
         OVS_DROP_LAST_ACTION,
+        OVS_DROP_METER,
         OVS_DROP_RECURSION_LIMIT, //
     },
     flow::{
@@ -74,6 +75,7 @@ use crate::{
             TunnelKey, //
         }, //
     },
+    meter::ovs_meter_execute,
     trace,
     vport::Vport, //
 };
@@ -296,6 +298,13 @@ fn do_execute_actions<'g>(
             }
             Action::Hash { alg, basis } => {
                 execute_hash(&mut skb, key, *alg, *basis);
+                Ok(())
+            }
+            Action::Meter(meter_id) => {
+                if ovs_meter_execute(ctx, exec.dp, &skb, *meter_id) {
+                    skb.free(OVS_DROP_METER);
+                    return Ok(());
+                }
                 Ok(())
             }
             Action::PushEth { src, dst } => push_eth(&mut skb, key, src, dst),

@@ -34,12 +34,13 @@ use super::{
 };
 #[cfg(CONFIG_NETFILTER_CONNCOUNT)]
 use crate::conntrack::netlink::DP_CT_LIMIT_GENL_FAMILY;
+use crate::meter::cmd::DP_METER_GENL_FAMILY;
 
 /// The only multicast group of each family that has one.
 pub(super) const MCGROUP: u32 = 0;
 
 /// The length of `struct ovs_header`: the datapath's interface index.
-pub(super) const OVS_HEADER_LEN: usize = 4;
+pub(crate) const OVS_HEADER_LEN: usize = 4;
 
 /// The longest name of a device, with its NUL.
 pub(super) const IFNAMSIZ: usize = 16;
@@ -124,14 +125,13 @@ pub(crate) struct Families {
     _vport: Registration,
     _flow: Registration,
     _packet: Registration,
+    _meter: Registration,
     #[cfg(CONFIG_NETFILTER_CONNCOUNT)]
     _ct_limit: Registration,
 }
 
 impl Families {
     /// Registers the families. If one fails, those before it go again.
-    ///
-    /// `ovs_meter` is not there: userspace sees a kernel without meters.
     ///
     /// C: `dp_register_genl()`.
     pub(crate) fn register() -> Result<Self> {
@@ -140,6 +140,7 @@ impl Families {
             _vport: DP_VPORT_GENL_FAMILY.register()?,
             _flow: DP_FLOW_GENL_FAMILY.register()?,
             _packet: DP_PACKET_GENL_FAMILY.register()?,
+            _meter: DP_METER_GENL_FAMILY.register()?,
             #[cfg(CONFIG_NETFILTER_CONNCOUNT)]
             _ct_limit: DP_CT_LIMIT_GENL_FAMILY.register()?,
         })

@@ -78,7 +78,10 @@ fn actions_may_change_flow(mut actions: AttrIter<'_>) -> bool {
 /// C: `action_lens`.
 const fn action_len(ty: u16) -> Option<Option<usize>> {
     Some(match ty {
-        OVS_ACTION_ATTR_OUTPUT | OVS_ACTION_ATTR_RECIRC | OVS_ACTION_ATTR_DROP => Some(4),
+        OVS_ACTION_ATTR_OUTPUT
+        | OVS_ACTION_ATTR_RECIRC
+        | OVS_ACTION_ATTR_METER
+        | OVS_ACTION_ATTR_DROP => Some(4),
         OVS_ACTION_ATTR_TRUNC => Some(size_of::<kernel_ext::uapi::ovs_action_trunc>()),
         OVS_ACTION_ATTR_HASH => Some(size_of::<kernel_ext::uapi::ovs_action_hash>()),
         OVS_ACTION_ATTR_PUSH_VLAN => Some(size_of::<OvsActionPushVlan>()),
@@ -228,6 +231,9 @@ impl Copier<'_> {
             }
 
             OVS_ACTION_ATTR_RECIRC => Action::Recirc(a.get_u32().ok_or(EINVAL)?),
+
+            // A meter that is not there is none that limits anything.
+            OVS_ACTION_ATTR_METER => Action::Meter(a.get_u32().ok_or(EINVAL)?),
 
             // Disallow pushing an Ethernet header if one is already present.
             OVS_ACTION_ATTR_PUSH_ETH if self.mac_proto == MAC_PROTO_NONE => {

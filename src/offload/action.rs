@@ -560,6 +560,7 @@ impl<'a, F: FnMut(u16) -> Result<OutPort, Reason>> Builder<'a, F> {
                 Action::Sample(_) => return Err(Reason::ActionSample),
                 Action::Trunc(_) => return Err(Reason::ActionTrunc),
                 Action::Hash { .. } => return Err(Reason::ActionHash),
+                Action::Meter(_) => return Err(Reason::ActionMeter),
                 Action::PushEth { .. } => return Err(Reason::ActionPushEth),
                 Action::PopEth => return Err(Reason::ActionPopEth),
             }
@@ -601,7 +602,12 @@ fn is_visible(action: &Action, depth: u32) -> bool {
             Some(depth) => clone.actions.iter().any(|action| is_visible(action, depth)),
             None => true,
         },
-        Action::Output(_) | Action::Userspace(_) | Action::Recirc(_) | Action::Sample(_) => true,
+        // A meter counts.
+        Action::Output(_)
+        | Action::Userspace(_)
+        | Action::Recirc(_)
+        | Action::Sample(_)
+        | Action::Meter(_) => true,
     }
 }
 

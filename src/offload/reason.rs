@@ -104,6 +104,7 @@ reasons! {
         "output to an internal port from a tunnel, from another one, or after recirculation",
     MatchConntrack = "match on connection tracking",
     ActionConntrack = "action of connection tracking",
+    ActionMeter = "action meter",
 }
 
 impl Reason {
