@@ -135,6 +135,7 @@ mod tests {
             w.put_flag(OVS_ACTION_ATTR_POP_ETH)
         }),
         ("trunc", |w| w.put_u32(OVS_ACTION_ATTR_TRUNC, 14)),
+        ("meter", |w| w.put_u32(OVS_ACTION_ATTR_METER, u32::MAX)),
         ("drop", |w| {
             output(w)?;
             w.put_u32(OVS_ACTION_ATTR_DROP, 6)
@@ -260,7 +261,9 @@ mod tests {
         ("type past the last", EINVAL, |w| w.put_flag(26)),
         ("internal type", EINVAL, |w| w.put(27, &[0; 12])),
         ("ct", EINVAL, |w| w.put_flag(12)),
-        ("meter", EINVAL, |w| w.put_u32(19, 1)),
+        ("short meter", EINVAL, |w| {
+            w.put_u16(OVS_ACTION_ATTR_METER, 1)
+        }),
         ("short output", EINVAL, |w| {
             w.put_u16(OVS_ACTION_ATTR_OUTPUT, 1)
         }),

@@ -542,6 +542,21 @@ mod tests {
             ),
             (
                 |w| {
+                    w.put_u32(OVS_ACTION_ATTR_METER, 1)?;
+                    to_2(w)
+                },
+                Reason::ActionMeter,
+            ),
+            // At the end, too: it counts.
+            (
+                |w| {
+                    to_2(w)?;
+                    w.put_u32(OVS_ACTION_ATTR_METER, 1)
+                },
+                Reason::ActionMeter,
+            ),
+            (
+                |w| {
                     w.put(OVS_ACTION_ATTR_HASH, [0u32, 0].as_bytes())?;
                     w.put_u32(OVS_ACTION_ATTR_RECIRC, 1)
                 },
