@@ -136,6 +136,21 @@ OMIT_KEY, OMIT_MASK, OMIT_ACTIONS = 1, 2, 4
     A_PSAMPLE,
 ) = range(1, 26)
 
+(
+    M_ID,
+    M_KBPS,
+    M_STATS,
+    M_BANDS,
+    M_USED,
+    M_CLEAR,
+    M_MAX_METERS,
+    M_MAX_BANDS,
+    M_PAD,
+) = range(1, 10)
+B_TYPE, B_RATE, B_BURST, B_STATS = range(1, 5)
+M_FEATURES, M_SET, M_DEL, M_GET = range(1, 5)
+BAND_DROP = 1
+
 # Commands and the one attribute of ovs_ct_limit.
 CTL_SET, CTL_DEL, CTL_GET = 1, 2, 3
 CTL_ZONE_LIMIT = 1
@@ -306,6 +321,10 @@ def a_sample(probability, *actions):
     return nest(A_SAMPLE, u32(SA_PROBABILITY, probability), nest(SA_ACTIONS, *actions))
 
 
+def a_meter(ident):
+    return u32(A_METER, ident)
+
+
 def a_drop(code=0):
     return u32(A_DROP, code)
 
@@ -392,6 +411,13 @@ ACTIONS.update(
     }
 )
 
+BAND = {
+    B_TYPE: ("type", "u32"),
+    B_RATE: ("rate", "u32"),
+    B_BURST: ("burst", "u32"),
+    B_STATS: ("stats", "u64s"),
+}
+
 # The source port is made of the packet's hash.
 EGRESS_TUN = {9: ("tp_src", "some")}
 
@@ -447,7 +473,17 @@ SCHEMAS = {
         PK_HASH: ("hash", "hash"),
         PK_UPCALL_PID: ("upcall_pid", "pid"),
     },
-    METER: {},
+    METER: {
+        M_ID: ("id", "u32"),
+        M_KBPS: ("kbps", "hex"),
+        M_STATS: ("stats", "u64s"),
+        M_BANDS: ("bands", {0: ("band", BAND)}),
+        M_USED: ("used", "time"),
+        M_CLEAR: ("clear", "hex"),
+        M_MAX_METERS: ("max_meters", "u32"),
+        M_MAX_BANDS: ("max_bands", "u32"),
+        M_PAD: ("pad", "hex"),
+    },
     CT_LIMIT: {CTL_ZONE_LIMIT: ("zone_limit", "zone_limits")},
 }
 

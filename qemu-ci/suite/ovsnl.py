@@ -25,6 +25,7 @@ FAMILIES = (o.DP, o.VPORT, o.FLOW, o.PACKET, o.METER, o.CT_LIMIT)
 CMDS = {
     o.PACKET: {1: "MISS", 2: "ACTION", 3: "EXECUTE"},
     o.CT_LIMIT: {1: "SET", 2: "DEL", 3: "GET"},
+    o.METER: {1: "FEATURES", 2: "SET", 3: "DEL", 4: "GET"},
 }
 DEFAULT_CMDS = {1: "NEW", 2: "DEL", 3: "GET", 4: "SET"}
 

@@ -35,6 +35,7 @@ IN_SCOPE = (
     o.A_TRUNC,
     o.A_PUSH_ETH,
     o.A_POP_ETH,
+    o.A_METER,
     o.A_CLONE,
     o.A_DROP,
 )

@@ -9,7 +9,7 @@ import ovsattr as o
 from nlcore import NLM_F_ACK, string, u32
 from registry import case, case_each
 
-NAMES = (o.DP, o.VPORT, o.FLOW, o.PACKET, o.CT_LIMIT)
+NAMES = (o.DP, o.VPORT, o.FLOW, o.PACKET, o.METER, o.CT_LIMIT)
 
 
 @case_each("ctrl", [(n, n) for n in NAMES], stock=NAMES)

@@ -14,7 +14,7 @@ import ovsattr as o
 from nlcore import NLM_F_ECHO, attr, nest, string, u16, u32, u64
 from registry import case_each
 
-from cases import actions, keys, tunnels
+from cases import actions, keys, meter, tunnels
 from cases.keys import fill
 
 SEED = int(os.environ.get("OVS_SEED") or 1)
@@ -45,7 +45,6 @@ FOREIGN_ACTIONS = {
     o.A_CT_CLEAR,
     o.A_PUSH_NSH,
     o.A_POP_NSH,
-    o.A_METER,
     o.A_CHECK_PKT_LEN,
     o.A_ADD_MPLS,
     o.A_DEC_TTL,
@@ -140,6 +139,7 @@ class Grammar:
             lambda: o.a_set(rng.choice(list(SETS.values()))),
             lambda: o.a_userspace(rng.choice((0, 0x7FFFFFF0)), b"abc"),
             o.a_drop,
+            lambda: o.a_meter(rng.choice((0, 1, 2, 1025))),
         ]
         if depth < 4 and rng.random() < 0.2:
             inner = self.actions(depth + 1)
@@ -287,6 +287,9 @@ def messages(t, number):
     grammar = Grammar(rng)
     t.switch(2)
     t.ignore_frames = False
+    # One that lets all through and one that lets nothing through.
+    meter.put(t, 1, meter.band(1, 0, kind=7))
+    meter.put(t, 2, meter.band(1, 0))
     done = 0
     while done < COUNT // CASES:
         level, family, cmd, attrs = grammar.message()

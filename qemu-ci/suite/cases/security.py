@@ -12,6 +12,7 @@ from registry import case
 
 KEY = nest(o.FL_KEY, o.k_eth() + o.k_type(0x9000))
 ACTIONS = nest(o.FL_ACTIONS, b"")
+METER = u32(o.M_ID, 1) + nest(o.M_BANDS)
 
 
 def requests(t, dp):
@@ -34,6 +35,10 @@ def requests(t, dp):
     yield "flow set", o.FLOW, o.SET, KEY + ACTIONS, dp, 0
     yield "flow del", o.FLOW, o.DEL, KEY, dp, 0
     yield "execute", o.PACKET, o.EXECUTE, packet, dp, 0
+    yield "meter features", o.METER, o.M_FEATURES, b"", dp, 0
+    yield "meter set", o.METER, o.M_SET, METER, dp, 0
+    yield "meter get", o.METER, o.M_GET, METER, dp, 0
+    yield "meter del", o.METER, o.M_DEL, METER, dp, 0
     yield "execute nothing", o.PACKET, o.EXECUTE, b"", dp, 0
     yield "limit set", o.CT_LIMIT, o.CTL_SET, o.zone_limits((7, 9)), dp, 0
     yield "limit get", o.CT_LIMIT, o.CTL_GET, b"", dp, 0
@@ -124,6 +129,8 @@ def plain_user(t):
             "limit set",
             "limit del",
             "execute nothing",
+            "meter set",
+            "meter del",
         },
         f"what a plain user may not do: {sorted(admin)}",
     )
@@ -195,7 +202,7 @@ def multicast_open(t):
         out = []
         for fam in t.fam.values():
             for name, group in sorted(fam.groups.items()):
-                if name not in (o.DP, o.VPORT, o.FLOW):
+                if name not in (o.DP, o.VPORT, o.FLOW, o.METER):
                     continue
                 try:
                     nl.join(group)

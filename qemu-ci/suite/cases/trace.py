@@ -103,6 +103,8 @@ def actions(t):
         "vlan": o.a_push_vlan(0x1005) + o.a_pop_vlan() + out,
         "trunc": o.a_trunc(100) + out,
         "hash": o.a_hash(0) + out,
+        "meter": o.a_meter(7) + out,
+        "meter in clone": o.a_clone(o.a_meter(7), out) + out,
         "recirc": o.a_recirc(7),
         "set": o.a_set(o.k_udp(7, 8)) + out,
         "set ethernet": o.a_set(o.k_eth()) + out,

@@ -7,7 +7,6 @@ the same place."""
 import struct
 
 import frames as f
-import nlcore
 import ovsattr as o
 from nlcore import NLM_F_ECHO, attr, be16, nest, u16, u32
 from registry import case
@@ -21,7 +20,6 @@ ACTIONS = {
     "ct zone": (o.A_CT, u16(2, 5)),
     "ct nat": (o.A_CT, attr(1) + nest(6, attr(1))),
     "ct_clear": (o.A_CT_CLEAR, b""),
-    "meter": (o.A_METER, bytes(4)),
     "push_mpls": (o.A_PUSH_MPLS, struct.pack("!IH", 0x1140, 0x8847) + b"\0\0"),
     "pop_mpls": (o.A_POP_MPLS, b"\x08\0"),
     "add_mpls": (o.A_ADD_MPLS, struct.pack("!IHH", 0x1140, 0x8847, 0)),
@@ -94,24 +92,6 @@ def sets(t):
             t.flow(f"beyond {number:d}", ETH_IP, nest(number, attr(33, data)))
             t.check(got == outcome(t), f"{name}: {got}")
             t.check(got[0] == "EINVAL", name + " is refused")
-
-
-@case("unsupported", ours=True)
-def families(t):
-    """ovs_meter: not there, or there and without effect."""
-    t.dp()
-    fam = nlcore.get_family(t.nl, o.METER)
-    present = isinstance(fam, nlcore.Family)
-    t.note(o.METER, "present" if present else nlcore.errname(fam))
-    if not present:
-        t.check(fam == 2, f"{o.METER}: ENOENT, not {fam}")
-        return
-    t.fam[o.METER] = fam
-    t.by_id[fam.ident] = fam
-    # As ovs-vswitchd asks: no meters, so it does not offer them.
-    reply = t.req("features", o.METER, 1, b"", "dp0")
-    if not reply.errno:
-        t.check(reply.attrs().get(7, b"\0\0\0\0") == bytes(4), "no meters are announced")
 
 
 @case("unsupported", ours=True)
