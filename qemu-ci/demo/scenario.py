@@ -266,6 +266,30 @@ def rules() -> None:
     sh("ovs-ofctl", "-O", "OpenFlow15", "del-groups", BRIDGE)
 
 
+def meters() -> None:
+    """A meter that lets a burst of packets through, and what it counts.
+
+    Its rate is beyond what the burst holds, so that it never fills again in whole
+    milliseconds: the number of packets does not depend on time.
+    """
+    ofctl = ("ovs-ofctl", "-O", "OpenFlow15")
+    sh(*ofctl, "add-meter", BRIDGE,
+       "meter=1,pktps,burst,stats,band=type=drop,rate=100000,burst_size=4")  # fmt: skip
+    of("in_port=1,icmp,actions=meter:1,output:2", "in_port=2,icmp,actions=output:1")
+    got = pings({"1->2, metered": ("ns1", "10.1.0.2", 10)})
+    view = sh(*ofctl, "meter-features", BRIDGE) + sh(*ofctl, "meter-stats", BRIDGE)
+    view = re.sub(r"xid=0x[0-9a-f]+|duration:[0-9.]+s", "N", view)
+    dropped = re.search(r"0: packet_count:(\d+)", view)
+    SHOW["OpenFlow meter"] = view
+    row(
+        "OpenFlow meter",
+        {"pings": got, "meter": view.splitlines()},
+        f"{tally(got)}; {dropped[1] if dropped else 'nothing'} dropped",
+    )
+    of("priority=0,actions=NORMAL")
+    sh(*ofctl, "del-meters", BRIDGE)
+
+
 def tunnels() -> None:
     """A host behind a tunnel device of another network stack."""
     of("priority=0,actions=NORMAL")
@@ -351,6 +375,7 @@ STEPS: list[tuple[str, Callable[[], None]]] = [
     ("NORMAL switching", normal),
     ("VLANs", vlan),
     ("OpenFlow rules", rules),
+    ("OpenFlow meters", meters),
     ("tunnels", tunnels),
     ("datapath counters", counters),
     ("upcalls by action", action_upcall),
