@@ -14,6 +14,7 @@ mod data;
 mod fragment;
 mod gso;
 mod hash;
+mod mpls;
 mod vlan;
 mod xmit;
 

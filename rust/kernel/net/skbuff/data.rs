@@ -167,6 +167,28 @@ impl SkBuff {
         self.set_network_offset(0);
     }
 
+    /// Sets where the network header is that is within another one.
+    /// C: `skb_set_inner_network_header()`.
+    #[inline]
+    pub fn set_inner_network_offset(&mut self, offset: usize) {
+        let position = self.position_of(offset);
+        self.headers_mut().inner_network_header = position;
+    }
+
+    /// Where the network header is that is within another one.
+    /// C: `skb_inner_network_offset()`.
+    #[inline]
+    pub fn inner_network_offset(&self) -> isize {
+        self.offset_of(self.headers().inner_network_header)
+    }
+
+    /// The network header is where the inner one is.
+    #[inline]
+    pub fn reset_network_to_inner(&mut self) {
+        let position = self.headers().inner_network_header;
+        self.headers_mut().network_header = position;
+    }
+
     /// Sets where the transport header is. C: `skb_set_transport_header()`.
     #[inline]
     pub fn set_transport_offset(&mut self, offset: usize) {
