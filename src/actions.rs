@@ -15,7 +15,10 @@ use kernel::{
 };
 
 use kernel_ext::net::dst_metadata::MetadataDst;
-use zerocopy::network_endian::U16 as Be16;
+use zerocopy::network_endian::{
+    U16 as Be16,
+    U32 as Be32, //
+};
 
 /// A flow's actions. Freed a grace period after they are replaced.
 ///
@@ -120,6 +123,28 @@ pub(crate) enum Action {
     },
     /// Pop the Ethernet header.
     PopEth,
+    /// Push an MPLS label stack entry behind the MAC header.
+    PushMpls {
+        /// The entry.
+        lse: Be32,
+        /// The Ethernet type that the packet gets.
+        ethertype: Be16,
+        /// What is behind that in `struct ovs_action_push_mpls`: a dump gives it
+        /// back.
+        pad: [u8; 2],
+    },
+    /// Pop the outermost MPLS label stack entry. The packet gets this Ethernet
+    /// type.
+    PopMpls(Be16),
+    /// Push an MPLS label stack entry behind the MAC header or before it.
+    AddMpls {
+        /// The entry.
+        lse: Be32,
+        /// The Ethernet type that the packet gets.
+        ethertype: Be16,
+        /// `OVS_MPLS_*`, host byte order.
+        tun_flags: u16,
+    },
     /// Look the packet up again under this recirculation id.
     Recirc(u32),
     /// Compute `dp_hash`.
@@ -176,6 +201,9 @@ impl Action {
             | Self::PopVlan
             | Self::PushEth { .. }
             | Self::PopEth
+            | Self::PushMpls { .. }
+            | Self::PopMpls(_)
+            | Self::AddMpls { .. }
             // It may cut headers off.
             | Self::Trunc(_) => HashEffect::Changes,
             // What changes addresses and ports forgets the hash; a flow label is
@@ -241,6 +269,8 @@ pub(crate) enum SetField {
     Ipv4 { key: [u8; 12], mask: [u8; 12] },
     /// `OVS_KEY_ATTR_IPV6`: `struct ovs_key_ipv6`.
     Ipv6 { key: [u8; 40], mask: [u8; 40] },
+    /// `OVS_KEY_ATTR_MPLS`: the first label stack entry.
+    Mpls { key: [u8; 4], mask: [u8; 4] },
     /// `OVS_KEY_ATTR_TCP`: source and destination port.
     Tcp { key: [u8; 4], mask: [u8; 4] },
     /// `OVS_KEY_ATTR_UDP`.

@@ -125,6 +125,9 @@ fn attr_of(action: &Action) -> (u32, usize) {
         Action::PopVlan => (uapi::ovs_action_attr_OVS_ACTION_ATTR_POP_VLAN, 0),
         Action::PushEth { .. } => (uapi::ovs_action_attr_OVS_ACTION_ATTR_PUSH_ETH, 12),
         Action::PopEth => (uapi::ovs_action_attr_OVS_ACTION_ATTR_POP_ETH, 0),
+        Action::PushMpls { .. } => (uapi::ovs_action_attr_OVS_ACTION_ATTR_PUSH_MPLS, 8),
+        Action::PopMpls(_) => (uapi::ovs_action_attr_OVS_ACTION_ATTR_POP_MPLS, 2),
+        Action::AddMpls { .. } => (uapi::ovs_action_attr_OVS_ACTION_ATTR_ADD_MPLS, 8),
         Action::Recirc(_) => (uapi::ovs_action_attr_OVS_ACTION_ATTR_RECIRC, 4),
         Action::Hash { .. } => (uapi::ovs_action_attr_OVS_ACTION_ATTR_HASH, 8),
         // A `struct sample_arg` comes first.
@@ -161,7 +164,10 @@ fn set_len(set: &SetAction) -> usize {
         SetField::CtLabels { .. } => 16,
         SetField::Ethernet { .. } | SetField::Ipv4 { .. } => 12_usize,
         SetField::Ipv6 { .. } => 40,
-        SetField::Tcp { .. } | SetField::Udp { .. } | SetField::Sctp { .. } => 4,
+        SetField::Mpls { .. }
+        | SetField::Tcp { .. }
+        | SetField::Udp { .. }
+        | SetField::Sctp { .. } => 4,
     };
     in_list(len.saturating_mul(2))
 }

@@ -43,8 +43,10 @@ use super::{
     },
     push_pop::{
         pop_eth,
+        pop_mpls,
         pop_vlan,
         push_eth,
+        push_mpls,
         push_vlan, //
     },
     set::execute_set_action,
@@ -309,6 +311,22 @@ fn do_execute_actions<'g>(
             }
             Action::PushEth { src, dst } => push_eth(&mut skb, key, src, dst),
             Action::PopEth => pop_eth(&mut skb, key),
+            Action::PushMpls { lse, ethertype, .. } => {
+                let mac_len = skb.mac_len();
+                push_mpls(&mut skb, key, *lse, *ethertype, mac_len)
+            }
+            Action::AddMpls {
+                lse,
+                ethertype,
+                tun_flags,
+            } => {
+                let mac_len = match tun_flags & uapi::OVS_MPLS_L3_TUNNEL_FLAG_MASK as u16 {
+                    0 => 0,
+                    _ => skb.mac_len(),
+                };
+                push_mpls(&mut skb, key, *lse, *ethertype, mac_len)
+            }
+            Action::PopMpls(ethertype) => pop_mpls(&mut skb, key, *ethertype),
             Action::Drop(error) => {
                 skb.free(match error {
                     0 => OVS_DROP_EXPLICIT,

@@ -7,6 +7,7 @@ use kernel_ext::{
     net::{
         dropreason::DropReason,
         skbuff::{
+            FragmentOf,
             FragmentProtocol,
             SkBuff,
             MAX_L2_LEN, //
@@ -37,6 +38,7 @@ use crate::{
     },
     flow::{
         headers::{
+            eth_p_mpls,
             ETH_HLEN,
             ETH_P_IP,
             ETH_P_IPV6, //
@@ -92,7 +94,14 @@ pub(super) fn do_output(exec: &Execution<'_>, mut skb: SkBuff, out_port: u32, ke
 /// C: `ovs_fragment()`.
 #[cold]
 #[inline(never)]
-fn fragment(ctx: BhRcu<'_>, dp: &Datapath, vport: &Vport, skb: SkBuff, key: &SwFlowKey) {
+fn fragment(ctx: BhRcu<'_>, dp: &Datapath, vport: &Vport, mut skb: SkBuff, key: &SwFlowKey) {
+    // What is cut is behind the MPLS label stack, which goes before each fragment.
+    let mut mpls_offset = None;
+    if eth_p_mpls(skb.protocol().get()) {
+        mpls_offset = usize::try_from(skb.network_offset()).ok();
+        skb.reset_network_to_inner();
+    }
+
     if skb.network_offset() > MAX_L2_LEN as isize {
         if net_ratelimit() {
             pr_info!("netlink: L2 header too long to fragment\n");
@@ -114,7 +123,10 @@ fn fragment(ctx: BhRcu<'_>, dp: &Datapath, vport: &Vport, skb: SkBuff, key: &SwF
     skb.fragment(
         dp.net().get(),
         vport.dev(),
-        protocol,
+        FragmentOf {
+            protocol,
+            mpls_offset,
+        },
         mru,
         ctx.rcu(),
         &mut |fragment| vport.send(ctx, fragment, mac_proto),

@@ -4,10 +4,16 @@
 
 use kernel::prelude::*;
 use kernel_ext::net::skbuff::SkBuff;
-use zerocopy::network_endian::U16 as Be16;
+use zerocopy::network_endian::{
+    U16 as Be16,
+    U32 as Be32, //
+};
 
 use crate::flow::{
-    headers::VLAN_CFI_MASK,
+    headers::{
+        ETH_P_TEB,
+        VLAN_CFI_MASK, //
+    },
     key::{
         SwFlowKey,
         VlanHead,
@@ -60,6 +66,36 @@ pub(crate) fn push_eth(
 ) -> Result {
     skb.eth_push(dst, src)?;
     key.mac_proto = MAC_PROTO_ETHERNET;
+    key.invalidate();
+    Ok(())
+}
+
+/// Adds an entry of an MPLS label stack behind the first `mac_len` bytes, which
+/// are all of the MAC header or nothing: what there was of one is then payload.
+/// Fails with `EINVAL` for a packet in a tunnel, and with `ENOMEM`.
+pub(crate) fn push_mpls(
+    skb: &mut SkBuff,
+    key: &mut SwFlowKey,
+    lse: Be32,
+    ethertype: Be16,
+    mac_len: u16,
+) -> Result {
+    skb.mpls_push(lse, ethertype, mac_len, mac_len != 0)?;
+    if mac_len == 0 {
+        key.mac_proto = MAC_PROTO_NONE;
+    }
+    key.invalidate();
+    Ok(())
+}
+
+/// Removes the first entry of the MPLS label stack; where the packet has none,
+/// nothing. What is behind it is of the type `ethertype`: with `ETH_P_TEB` an
+/// Ethernet header. Fails with `ENOMEM`.
+pub(crate) fn pop_mpls(skb: &mut SkBuff, key: &mut SwFlowKey, ethertype: Be16) -> Result {
+    skb.mpls_pop(ethertype, key.mac_proto() == MAC_PROTO_ETHERNET)?;
+    if ethertype.get() == ETH_P_TEB {
+        key.mac_proto = MAC_PROTO_ETHERNET;
+    }
     key.invalidate();
     Ok(())
 }

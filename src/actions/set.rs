@@ -11,6 +11,7 @@ mod tp;
 use kernel::prelude::*;
 use kernel_ext::net::skbuff::SkBuff;
 use zerocopy::{
+    network_endian::U32 as Be32,
     Immutable,
     KnownLayout,
     Unaligned, //
@@ -18,7 +19,10 @@ use zerocopy::{
 
 use super::SetField;
 use crate::flow::{
-    headers::ETH_HLEN,
+    headers::{
+        ETH_HLEN,
+        MPLS_HLEN, //
+    },
     key::SwFlowKey, //
 };
 
@@ -78,10 +82,27 @@ pub(crate) fn execute_set_action(
         SetField::Ethernet { key, mask } => set_eth_addr(skb, flow_key, key, mask),
         SetField::Ipv4 { key, mask } => ip::set_ipv4(skb, flow_key, key, mask),
         SetField::Ipv6 { key, mask } => ip::set_ipv6(skb, flow_key, key, mask),
+        SetField::Mpls { key, mask } => set_mpls(skb, flow_key, *key, *mask),
         SetField::Udp { key, mask } => tp::set_udp(skb, flow_key, *key, *mask),
         SetField::Tcp { key, mask } => tp::set_tcp(skb, flow_key, *key, *mask),
         SetField::Sctp { key, mask } => tp::set_sctp(skb, flow_key, *key, *mask),
     }
+}
+
+/// The first entry of the label stack. `EINVAL` also for a packet that is not
+/// MPLS.
+#[cold]
+fn set_mpls(skb: &mut SkBuff, flow_key: &mut SwFlowKey, key: [u8; 4], mask: [u8; 4]) -> Result {
+    let offset = offset(skb.network_offset())?;
+    if !skb.may_pull(offset.wrapping_add(MPLS_HLEN)) {
+        return Err(ENOMEM);
+    }
+    let old = *skb.header::<[u8; 4]>(offset).ok_or(ENOMEM)?;
+    let lse = Be32::from_bytes(masked(old, key, mask));
+    skb.mpls_update_lse(lse)?;
+    let [first, ..] = &mut flow_key.mpls_lse;
+    *first = lse;
+    Ok(())
 }
 
 /// `key` and `mask` have the source first, the packet the destination.

@@ -13,6 +13,7 @@
 
 mod ipv6;
 mod l3l4;
+mod mpls;
 
 pub(crate) use self::ipv6::ipv6_find_hdr;
 

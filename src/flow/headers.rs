@@ -25,6 +25,8 @@ pub(crate) const ETH_P_TEB: u16 = 0x6558;
 pub(crate) const ETH_P_RARP: u16 = 0x8035;
 pub(crate) const ETH_P_8021Q: u16 = 0x8100;
 pub(crate) const ETH_P_IPV6: u16 = 0x86dd;
+pub(crate) const ETH_P_MPLS_UC: u16 = 0x8847;
+pub(crate) const ETH_P_MPLS_MC: u16 = 0x8848;
 pub(crate) const ETH_P_8021AD: u16 = 0x88a8;
 
 pub(crate) const IPPROTO_ICMP: u8 = 1;
@@ -51,6 +53,18 @@ pub(crate) const VLAN_CFI_MASK: u16 = 0x1000;
 #[inline]
 pub(crate) fn eth_type_vlan(ethertype: Be16) -> bool {
     matches!(ethertype.get(), ETH_P_8021Q | ETH_P_8021AD)
+}
+
+/// The length of an entry of an MPLS label stack, in bytes.
+pub(crate) const MPLS_HLEN: usize = 4;
+/// In an entry of an MPLS label stack: it is the last one.
+pub(crate) const MPLS_LS_S_MASK: u32 = 0x0000_0100;
+
+/// Whether an Ethernet type (host byte order) is that of MPLS.
+/// C: `eth_p_mpls()`.
+#[inline]
+pub(crate) const fn eth_p_mpls(eth_type: u16) -> bool {
+    matches!(eth_type, ETH_P_MPLS_UC | ETH_P_MPLS_MC)
 }
 
 /// Whether a header is one of IPv6's extensions. C: `ipv6_ext_hdr()`.

@@ -133,6 +133,19 @@ pub(crate) struct SwFlowKey {
 /// How many MPLS labels can be matched on.
 pub(crate) const MPLS_LABEL_DEPTH: usize = 3;
 
+/// `mpls_num_labels_mask` where there are `labels` labels, or more than can be
+/// matched on.
+#[inline]
+pub(crate) const fn num_labels_mask(labels: usize) -> u32 {
+    match labels {
+        0 => 0,
+        1 => 0b1,
+        2 => 0b11,
+        _ => 0b111,
+    }
+}
+const _: () = assert!(num_labels_mask(MPLS_LABEL_DEPTH).count_ones() as usize == MPLS_LABEL_DEPTH);
+
 /// The network service header as it is matched.
 ///
 /// C: `struct ovs_key_nsh`.

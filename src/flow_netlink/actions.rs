@@ -87,6 +87,9 @@ const fn action_len(ty: u16) -> Option<Option<usize>> {
         OVS_ACTION_ATTR_PUSH_VLAN => Some(size_of::<OvsActionPushVlan>()),
         OVS_ACTION_ATTR_PUSH_ETH => Some(size_of::<OvsActionPushEth>()),
         OVS_ACTION_ATTR_POP_VLAN | OVS_ACTION_ATTR_POP_ETH => Some(0),
+        OVS_ACTION_ATTR_PUSH_MPLS => Some(size_of::<OvsActionPushMpls>()),
+        OVS_ACTION_ATTR_POP_MPLS => Some(2),
+        OVS_ACTION_ATTR_ADD_MPLS => Some(size_of::<OvsActionAddMpls>()),
         OVS_ACTION_ATTR_USERSPACE
         | OVS_ACTION_ATTR_SET
         | OVS_ACTION_ATTR_SET_MASKED
@@ -138,6 +141,8 @@ struct Copier<'a> {
     /// Outermost VLAN tag, 0 for none. Host byte order.
     vlan_tci: u16,
     mac_proto: u8,
+    /// How many MPLS labels are known to be there. C counts below zero, too.
+    mpls_label_count: u32,
     /// Errors are logged.
     log: bool,
 }
@@ -230,6 +235,34 @@ impl Copier<'_> {
                 }
             }
 
+            OVS_ACTION_ATTR_PUSH_MPLS => {
+                let mpls = OvsActionPushMpls::ref_from_bytes(a.payload()).map_err(|_| EINVAL)?;
+                self.push_mpls(mpls.mpls_ethertype.get(), true)?;
+                Action::PushMpls {
+                    lse: mpls.mpls_lse,
+                    ethertype: mpls.mpls_ethertype,
+                    pad: mpls.pad,
+                }
+            }
+
+            OVS_ACTION_ATTR_ADD_MPLS => {
+                let mpls = OvsActionAddMpls::ref_from_bytes(a.payload()).map_err(|_| EINVAL)?;
+                let tun_flags = u16::from_ne_bytes(mpls.tun_flags);
+                let l3 = u32::from(tun_flags) & kernel_ext::uapi::OVS_MPLS_L3_TUNNEL_FLAG_MASK;
+                self.push_mpls(mpls.mpls_ethertype.get(), l3 != 0)?;
+                Action::AddMpls {
+                    lse: mpls.mpls_lse,
+                    ethertype: mpls.mpls_ethertype,
+                    tun_flags,
+                }
+            }
+
+            OVS_ACTION_ATTR_POP_MPLS => {
+                let ethertype = a.get_be16().ok_or(EINVAL)?;
+                self.pop_mpls(ethertype)?;
+                Action::PopMpls(ethertype.into())
+            }
+
             OVS_ACTION_ATTR_RECIRC => Action::Recirc(a.get_u32().ok_or(EINVAL)?),
 
             // A meter that is not there is none that limits anything.
@@ -255,6 +288,50 @@ impl Copier<'_> {
 
             _ => return Err(EINVAL),
         })
+    }
+
+    /// An entry of an MPLS label stack is put behind the MAC header (`l3`), which
+    /// is only done to packets whose tags are known to be in an order that makes
+    /// sense, or before it.
+    fn push_mpls(&mut self, ethertype: u16, l3: bool) -> Result {
+        if !eth_p_mpls(ethertype) {
+            return Err(EINVAL);
+        }
+        let known = matches!(
+            self.eth_type,
+            ETH_P_IP | ETH_P_IPV6 | ETH_P_ARP | ETH_P_RARP
+        ) || eth_p_mpls(self.eth_type);
+        if l3 && (self.vlan_tci & VLAN_CFI_MASK != 0 || !known) {
+            return Err(EINVAL);
+        }
+
+        if !l3 && self.mac_proto == MAC_PROTO_ETHERNET {
+            self.mpls_label_count = 1;
+            self.mac_proto = MAC_PROTO_NONE;
+        } else {
+            self.mpls_label_count = self.mpls_label_count.wrapping_add(1);
+        }
+        self.eth_type = ethertype;
+        Ok(())
+    }
+
+    /// An entry of an MPLS label stack is taken away. Behind the last one is what
+    /// the action says; that it is that cannot be checked here, so no action may
+    /// rely on it until the packet has been recirculated.
+    fn pop_mpls(&mut self, ethertype: u16) -> Result {
+        if self.vlan_tci & VLAN_CFI_MASK != 0 || !eth_p_mpls(self.eth_type) {
+            return Err(EINVAL);
+        }
+        if ethertype == ETH_P_TEB && self.mac_proto != MAC_PROTO_NONE {
+            return Err(EINVAL);
+        }
+        self.mpls_label_count = self.mpls_label_count.wrapping_sub(1);
+        self.eth_type = if eth_p_mpls(ethertype) && self.mpls_label_count != 0 {
+            ethertype
+        } else {
+            0
+        };
+        Ok(())
     }
 
     /// Checks and copies a list of actions, `depth` levels below the outermost.
@@ -394,6 +471,11 @@ pub(crate) fn ovs_nla_copy_actions(
         eth_type: key.eth_type.get(),
         vlan_tci: key.vlan.tci.get(),
         mac_proto: key.mac_proto(),
+        mpls_label_count: if eth_p_mpls(key.eth_type.get()) {
+            key.mpls_num_labels_mask.count_ones()
+        } else {
+            0
+        },
         log,
     };
     Ok(SwFlowActions::new(

@@ -83,6 +83,31 @@ fn action_to_attr<W: AttrWriter>(action: &Action, w: &mut W) -> Result {
             w.put(OVS_ACTION_ATTR_PUSH_ETH, addresses.as_bytes())
         }
         Action::PopEth => w.put_flag(OVS_ACTION_ATTR_POP_ETH),
+        Action::PushMpls {
+            lse,
+            ethertype,
+            pad,
+        } => {
+            let mpls = OvsActionPushMpls {
+                mpls_lse: *lse,
+                mpls_ethertype: *ethertype,
+                pad: *pad,
+            };
+            w.put(OVS_ACTION_ATTR_PUSH_MPLS, mpls.as_bytes())
+        }
+        Action::PopMpls(ethertype) => w.put_be16(OVS_ACTION_ATTR_POP_MPLS, ethertype.get()),
+        Action::AddMpls {
+            lse,
+            ethertype,
+            tun_flags,
+        } => {
+            let mpls = OvsActionAddMpls {
+                mpls_lse: *lse,
+                mpls_ethertype: *ethertype,
+                tun_flags: tun_flags.to_ne_bytes(),
+            };
+            w.put(OVS_ACTION_ATTR_ADD_MPLS, mpls.as_bytes())
+        }
         Action::Recirc(recirc_id) => w.put_u32(OVS_ACTION_ATTR_RECIRC, *recirc_id),
         Action::Hash { alg, basis } => w.put(OVS_ACTION_ATTR_HASH, [*alg, *basis].as_bytes()),
         Action::Sample(sample) => sample_action_to_attr(sample, w),

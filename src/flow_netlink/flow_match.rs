@@ -209,6 +209,7 @@ fn match_validate(
     let exact = mask.is_some_and(|mask| mask.eth_type.get() == 0xffff);
     match key.eth_type.get() {
         ETH_P_ARP | ETH_P_RARP => e.expect(OVS_KEY_ATTR_ARP, exact),
+        eth_type if eth_p_mpls(eth_type) => e.expect(OVS_KEY_ATTR_MPLS, exact),
         ETH_P_IP => {
             e.expect(OVS_KEY_ATTR_IPV4, exact);
             e.allow_if(OVS_KEY_ATTR_CT_ORIG_TUPLE_IPV4, exact);

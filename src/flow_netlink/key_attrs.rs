@@ -74,6 +74,7 @@ pub(super) const fn key_attr_len(ty: u16) -> Option<AttrLen> {
         OVS_KEY_ATTR_TCP_FLAGS => fixed::<u16>(),
         OVS_KEY_ATTR_DP_HASH => fixed::<u32>(),
         OVS_KEY_ATTR_RECIRC_ID => fixed::<u32>(),
+        OVS_KEY_ATTR_MPLS => Some(AttrLen::Variable),
         OVS_KEY_ATTR_CT_STATE => fixed::<u32>(),
         OVS_KEY_ATTR_CT_ZONE => fixed::<u16>(),
         OVS_KEY_ATTR_CT_MARK => fixed::<u32>(),

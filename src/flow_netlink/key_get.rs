@@ -16,6 +16,7 @@ use crate::{
     conntrack::ovs_ct_verify,
     flow::{
         key::{
+            num_labels_mask,
             SwFlowKey,
             MAC_PROTO_ETHERNET,
             MAC_PROTO_NONE, //
@@ -28,7 +29,13 @@ use kernel_ext::net::{
     namespace::Net,
     netlink::Nlattr, //
 };
-use zerocopy::network_endian::U16 as Be16;
+use zerocopy::{
+    network_endian::{
+        U16 as Be16,
+        U32 as Be32, //
+    },
+    FromBytes, //
+};
 
 /// Takes the Ethernet type, of which a mask is always exact.
 ///
@@ -269,6 +276,24 @@ fn network_from_nlattrs(
     Ok(())
 }
 
+/// Takes the MPLS label stack, of which a key or a mask may have the first few
+/// entries. How many is matched on: a packet has to have as many, or more.
+///
+/// C: a part of `ovs_key_from_nlattrs()`.
+fn mpls_from_nlattrs(target: &mut SwFlowKey, a: &mut KeyAttrs<'_>) -> Result {
+    let Some(mpls) = a.take(OVS_KEY_ATTR_MPLS) else {
+        return Ok(());
+    };
+    let lses = <[Be32]>::ref_from_bytes(mpls.payload()).map_err(|_| EINVAL)?;
+    if lses.is_empty() {
+        return Err(EINVAL);
+    }
+    let to = target.mpls_lse.get_mut(..lses.len()).ok_or(EINVAL)?;
+    to.copy_from_slice(lses);
+    target.mpls_num_labels_mask = num_labels_mask(lses.len());
+    Ok(())
+}
+
 /// Takes the transport layer's attributes.
 ///
 /// C: a part of `ovs_key_from_nlattrs()`.
@@ -343,6 +368,7 @@ pub(super) fn ovs_key_from_nlattrs(
     }
 
     network_from_nlattrs(target, a, part, log)?;
+    mpls_from_nlattrs(target, a)?;
     transport_from_nlattrs(target, a);
 
     if a.present() != 0 {

@@ -161,6 +161,12 @@ fn put_network(swkey: &SwFlowKey, output: &SwFlowKey, w: &mut impl AttrWriter) -
             };
             w.put(OVS_KEY_ATTR_ARP, arp.as_bytes())
         }
+        eth_type if eth_p_mpls(eth_type) => {
+            // As many as the mask has, or, of a key, as the packet has.
+            let labels = output.mpls_num_labels_mask.count_ones() as usize;
+            let lses = output.mpls_lse.get(..labels).unwrap_or(&output.mpls_lse);
+            w.put(OVS_KEY_ATTR_MPLS, lses.as_bytes())
+        }
         _ => Ok(()),
     }
 }

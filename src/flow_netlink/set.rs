@@ -149,6 +149,13 @@ impl SetContext<'_> {
                 let (key, mask) = self.ports(IPPROTO_TCP, bits)?;
                 SetField::Tcp { key, mask }
             }
+            OVS_KEY_ATTR_MPLS => {
+                if !eth_p_mpls(self.eth_type) {
+                    return Err(EINVAL);
+                }
+                let (key, mask) = bits.arrays()?;
+                SetField::Mpls { key, mask }
+            }
             OVS_KEY_ATTR_UDP => {
                 let (key, mask) = self.ports(IPPROTO_UDP, bits)?;
                 SetField::Udp { key, mask }
@@ -190,6 +197,8 @@ impl SetContext<'_> {
         let key_len = ovs_key.len() / if masked { 2 } else { 1 };
         match key_attr_len(ty).ok_or(EINVAL)? {
             AttrLen::Fixed(len) if usize::from(len) == key_len => (),
+            // Of the attributes of variable length, one entry can be set.
+            AttrLen::Variable if key_len == size_of::<OvsKeyMpls>() => (),
             _ => return Err(EINVAL),
         }
 
@@ -241,6 +250,7 @@ impl SetField {
             Self::Ethernet { key, mask } => (OVS_KEY_ATTR_ETHERNET, key, mask),
             Self::Ipv4 { key, mask } => (OVS_KEY_ATTR_IPV4, key, mask),
             Self::Ipv6 { key, mask } => (OVS_KEY_ATTR_IPV6, key, mask),
+            Self::Mpls { key, mask } => (OVS_KEY_ATTR_MPLS, key, mask),
             Self::Tcp { key, mask } => (OVS_KEY_ATTR_TCP, key, mask),
             Self::Udp { key, mask } => (OVS_KEY_ATTR_UDP, key, mask),
             Self::Sctp { key, mask } => (OVS_KEY_ATTR_SCTP, key, mask),

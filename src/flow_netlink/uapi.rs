@@ -104,12 +104,15 @@ attr_types! {
     OVS_ACTION_ATTR_SAMPLE = ovs_action_attr_OVS_ACTION_ATTR_SAMPLE;
     OVS_ACTION_ATTR_RECIRC = ovs_action_attr_OVS_ACTION_ATTR_RECIRC;
     OVS_ACTION_ATTR_HASH = ovs_action_attr_OVS_ACTION_ATTR_HASH;
+    OVS_ACTION_ATTR_PUSH_MPLS = ovs_action_attr_OVS_ACTION_ATTR_PUSH_MPLS;
+    OVS_ACTION_ATTR_POP_MPLS = ovs_action_attr_OVS_ACTION_ATTR_POP_MPLS;
     OVS_ACTION_ATTR_SET_MASKED = ovs_action_attr_OVS_ACTION_ATTR_SET_MASKED;
     OVS_ACTION_ATTR_TRUNC = ovs_action_attr_OVS_ACTION_ATTR_TRUNC;
     OVS_ACTION_ATTR_PUSH_ETH = ovs_action_attr_OVS_ACTION_ATTR_PUSH_ETH;
     OVS_ACTION_ATTR_POP_ETH = ovs_action_attr_OVS_ACTION_ATTR_POP_ETH;
     OVS_ACTION_ATTR_METER = ovs_action_attr_OVS_ACTION_ATTR_METER;
     OVS_ACTION_ATTR_CLONE = ovs_action_attr_OVS_ACTION_ATTR_CLONE;
+    OVS_ACTION_ATTR_ADD_MPLS = ovs_action_attr_OVS_ACTION_ATTR_ADD_MPLS;
     OVS_ACTION_ATTR_DROP = ovs_action_attr_OVS_ACTION_ATTR_DROP;
 
     OVS_SAMPLE_ATTR_PROBABILITY = ovs_sample_attr_OVS_SAMPLE_ATTR_PROBABILITY;
@@ -170,6 +173,8 @@ pub(crate) const IPPROTO_ICMPV6: u8 = 58;
 pub(crate) const IPPROTO_SCTP: u8 = 132;
 
 pub(crate) use crate::flow::headers::{
+    eth_p_mpls,
+    ETH_P_TEB,
     NDISC_NEIGHBOUR_ADVERTISEMENT,
     NDISC_NEIGHBOUR_SOLICITATION, //
 };
@@ -204,6 +209,13 @@ payload! {
     OvsKeyEthernet {
         eth_src: [u8; 6],
         eth_dst: [u8; 6],
+    }
+}
+
+payload! {
+    /// `struct ovs_key_mpls`.
+    OvsKeyMpls {
+        mpls_lse: Be32,
     }
 }
 
@@ -304,6 +316,25 @@ payload! {
 }
 
 payload! {
+    /// `struct ovs_action_push_mpls`, with the padding that the compiler gives
+    /// it in C.
+    OvsActionPushMpls {
+        mpls_lse: Be32,
+        mpls_ethertype: Be16,
+        pad: [u8; 2],
+    }
+}
+
+payload! {
+    /// `struct ovs_action_add_mpls`. `tun_flags` is in host byte order.
+    OvsActionAddMpls {
+        mpls_lse: Be32,
+        mpls_ethertype: Be16,
+        tun_flags: [u8; 2],
+    }
+}
+
+payload! {
     /// `struct ovs_action_push_eth`.
     OvsActionPushEth {
         addresses: OvsKeyEthernet,
@@ -313,6 +344,7 @@ payload! {
 kernel::static_assert!(
     size_of::<OvsKeyEthernet>() == size_of::<kernel_ext::uapi::ovs_key_ethernet>()
 );
+kernel::static_assert!(size_of::<OvsKeyMpls>() == size_of::<kernel_ext::uapi::ovs_key_mpls>());
 kernel::static_assert!(size_of::<OvsKeyIpv4>() == size_of::<kernel_ext::uapi::ovs_key_ipv4>());
 kernel::static_assert!(size_of::<OvsKeyIpv6>() == size_of::<kernel_ext::uapi::ovs_key_ipv6>());
 kernel::static_assert!(size_of::<OvsKeyPorts>() == size_of::<kernel_ext::uapi::ovs_key_tcp>());
@@ -324,4 +356,10 @@ kernel::static_assert!(
 );
 kernel::static_assert!(
     size_of::<OvsKeyCtTupleIpv6>() == size_of::<kernel_ext::uapi::ovs_key_ct_tuple_ipv6>()
+);
+kernel::static_assert!(
+    size_of::<OvsActionPushMpls>() == size_of::<kernel_ext::uapi::ovs_action_push_mpls>()
+);
+kernel::static_assert!(
+    size_of::<OvsActionAddMpls>() == size_of::<kernel_ext::uapi::ovs_action_add_mpls>()
 );

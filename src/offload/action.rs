@@ -405,6 +405,7 @@ impl<'a, F: FnMut(u16) -> Result<OutPort, Reason>> Builder<'a, F> {
                 return Err(Reason::ActionConntrack)
             }
             SetField::Sctp { .. } => return Err(Reason::ActionSetSctp),
+            SetField::Mpls { .. } => return Err(Reason::ActionMpls),
             SetField::Ethernet { key: value, mask } => {
                 // The source is first there, the destination first in packets.
                 let halves = |both: &[u8; 12]| -> ([u8; 6], [u8; 6]) {
@@ -563,6 +564,9 @@ impl<'a, F: FnMut(u16) -> Result<OutPort, Reason>> Builder<'a, F> {
                 Action::Meter(_) => return Err(Reason::ActionMeter),
                 Action::PushEth { .. } => return Err(Reason::ActionPushEth),
                 Action::PopEth => return Err(Reason::ActionPopEth),
+                Action::PushMpls { .. } | Action::PopMpls(_) | Action::AddMpls { .. } => {
+                    return Err(Reason::ActionMpls)
+                }
             }
         }
         Ok(None)
@@ -595,6 +599,9 @@ fn is_visible(action: &Action, depth: u32) -> bool {
         | Action::PopVlan
         | Action::PushEth { .. }
         | Action::PopEth
+        | Action::PushMpls { .. }
+        | Action::PopMpls(_)
+        | Action::AddMpls { .. }
         | Action::Hash { .. }
         | Action::Trunc(_)
         | Action::Drop(_) => false,

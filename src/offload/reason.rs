@@ -105,6 +105,8 @@ reasons! {
     MatchConntrack = "match on connection tracking",
     ActionConntrack = "action of connection tracking",
     ActionMeter = "action meter",
+    MatchMpls = "match on MPLS",
+    ActionMpls = "action push_mpls, pop_mpls, add_mpls or set of MPLS",
 }
 
 impl Reason {

@@ -393,6 +393,13 @@ impl Match<'_> {
                 self.ip(rule, true)?;
             }
             ETH_P_ARP | ETH_P_RARP => self.arp(rule)?,
+            eth_type if eth_p_mpls(eth_type) => {
+                let labels = take!(self, mpls_num_labels_mask).1;
+                let lses = take!(self, mpls_lse).1;
+                if any(&labels) || any(&lses) {
+                    return Err(Reason::MatchMpls);
+                }
+            }
             _ => (),
         }
         rule.basic(eth_type, ip_proto);

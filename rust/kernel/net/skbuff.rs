@@ -22,6 +22,7 @@ pub use self::{
     checksum::ProtoCsum,
     data::Header,
     fragment::{
+        FragmentOf,
         FragmentProtocol,
         MAX_L2_LEN, //
     },

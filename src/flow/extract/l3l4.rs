@@ -20,10 +20,12 @@ use super::{
     ipv6::{
         parse_ipv6hdr,
         Parsed, //
-    }, //
+    },
+    mpls::extract_mpls, //
 };
 use crate::flow::{
     headers::{
+        eth_p_mpls,
         ArpEthHeader,
         IcmpHdr,
         IpHdr,
@@ -56,6 +58,10 @@ pub(super) fn key_extract_l3l4(skb: &mut SkBuff, key: &mut SwFlowKey, nh_ofs: us
         ETH_P_IPV6 => extract_ipv6(skb, key, nh_ofs),
         ETH_P_ARP | ETH_P_RARP => {
             extract_arp(skb, key, nh_ofs);
+            Ok(())
+        }
+        eth_type if eth_p_mpls(eth_type) => {
+            extract_mpls(skb, key, nh_ofs);
             Ok(())
         }
         _ => Ok(()),

@@ -40,12 +40,24 @@ pub enum FragmentProtocol {
     Ipv6,
 }
 
+/// What fragments are made of.
+#[derive(Clone, Copy)]
+pub struct FragmentOf {
+    /// The protocol of the network header.
+    pub protocol: FragmentProtocol,
+    /// Where the MPLS label stack is, if there is one between the MAC header and
+    /// the network header. Each fragment has it as its network header, and the
+    /// other one as the inner one.
+    pub mpls_offset: Option<usize>,
+}
+
 /// What every fragment of a packet gets of it.
 struct FragmentData<'a> {
     refdst: usize,
     cb: [u64; 6],
     inner_protocol: u16,
     vlan_all: u32,
+    mpls_offset: Option<usize>,
     l2: &'a [u8],
     output: &'a mut dyn FnMut(SkBuff),
 }
@@ -66,13 +78,17 @@ impl SkBuff {
         mut self,
         net: &Net,
         dev: &NetDevice,
-        protocol: FragmentProtocol,
+        of: FragmentOf,
         mru: u16,
         _rcu: RcuRead<'_>,
         output: &mut dyn FnMut(SkBuff),
     ) {
         // C looks at a header that the IP layer has checked. Nothing has here:
         // the packet may end before its network header does.
+        let FragmentOf {
+            protocol,
+            mpls_offset,
+        } = of;
         let Some(l2_len) = self.checked_l2_len(protocol) else {
             return self.free(DropReason::IP_INHDR);
         };
@@ -95,6 +111,7 @@ impl SkBuff {
             cb: *self.cb(),
             inner_protocol,
             vlan_all,
+            mpls_offset,
             l2,
             output,
         };
@@ -187,6 +204,12 @@ unsafe extern "C" fn fragment_output(
         bindings::skb_postpush_rcsum(skb.as_ptr(), to.cast(), l2_len as u32);
     }
     skb.reset_mac_header();
+    if let Some(mpls_offset) = data.mpls_offset {
+        let headers = skb.headers_mut();
+        headers.inner_network_header = headers.network_header;
+        skb.set_network_offset(mpls_offset);
+        skb.reset_mac_len();
+    }
     (data.output)(skb);
     0
 }
