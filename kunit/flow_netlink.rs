@@ -437,7 +437,7 @@ mod tests {
         }),
         ("mpls", |w| {
             ethernet(w)?;
-            w.put_u32(OVS_KEY_ATTR_MPLS, 0)
+            w.put(OVS_KEY_ATTR_MPLS, &[0; 5])
         }),
         ("tunnel", |w| {
             ethernet(w)?;

@@ -399,6 +399,35 @@ mod tests {
     }
 
     #[test]
+    fn mpls_is_matched_by_its_type_alone() -> Result {
+        const KEY: Put = |w| {
+            port(w)?;
+            eth(w, 0x8847)?;
+            w.put(OVS_KEY_ATTR_MPLS, &[0, 1, 1, 64])
+        };
+        assert!(is(
+            KEY,
+            |w| {
+                mask_port(w)?;
+                eth(w, 0xffff)
+            },
+            to_2,
+            "n_proto=8847/ffff -> redirect(lo)",
+        )?);
+        assert!(refused(
+            KEY,
+            |w| {
+                mask_port(w)?;
+                eth(w, 0xffff)?;
+                w.put(OVS_KEY_ATTR_MPLS, &[0, 0, 1, 0])
+            },
+            to_2,
+            Reason::MatchMpls,
+        )?);
+        Ok(())
+    }
+
+    #[test]
     fn marks_of_zero_match_all() -> Result {
         assert!(is(
             |w| {

@@ -77,6 +77,9 @@ mod kunit_flow_table;
 #[path = "../kunit/meter.rs"]
 mod kunit_meter;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../kunit/mpls.rs"]
+mod kunit_mpls;
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[path = "../kunit/offload_action.rs"]
 mod kunit_offload_action;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
