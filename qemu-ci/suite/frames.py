@@ -3,7 +3,7 @@
 
 import struct
 
-from ovsattr import ip4, ip6, mac
+from ovsattr import d_lse, ip4, ip6, mac
 
 M1, M2, M3 = "02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"
 IP1, IP2 = "10.1.0.1", "10.1.0.2"
@@ -170,6 +170,20 @@ def ext(next_proto, body=b"\0" * 6):
 
 def fragment(next_proto, offset=0, more=False, ident=7):
     return struct.pack("!BBHI", next_proto, 0, offset << 3 | int(more), ident)
+
+
+def labels(count, bos=True, first=16):
+    """An MPLS label stack with so many entries. `bos`: the last one says that
+    it is the last one."""
+    return b"".join(
+        d_lse(first + i, i % 8, bos and i == count - 1, 64 + i % 100) for i in range(count)
+    )
+
+
+def mpls(count=1, payload=None, kind=0x8847, bos=True, **kw):
+    """A frame with so many labels, of an IPv4 packet if of nothing else."""
+    payload = ipv4(udp(), 17) if payload is None else payload
+    return eth(labels(count, bos) + payload, kind, **kw)
 
 
 def udp4(**kw):

@@ -259,6 +259,15 @@ def k_nd(target, sll, tll):
     return attr(K_ND, ip6(target) + mac(sll) + mac(tll))
 
 
+def d_lse(label, tc=0, bos=True, ttl=64):
+    """An entry of an MPLS label stack."""
+    return struct.pack("!I", label << 12 | tc << 9 | int(bos) << 8 | ttl)
+
+
+def k_mpls(*entries):
+    return attr(K_MPLS, b"".join(entries))
+
+
 # ---- action builders ----------------------------------------------------
 
 
@@ -291,6 +300,18 @@ def a_push_vlan(tci, tpid=0x8100):
 
 def a_pop_vlan():
     return attr(A_POP_VLAN)
+
+
+def a_push_mpls(entry, kind=0x8847, pad=b"\0\0"):
+    return attr(A_PUSH_MPLS, entry + struct.pack("!H", kind) + pad)
+
+
+def a_pop_mpls(kind):
+    return be16(A_POP_MPLS, kind)
+
+
+def a_add_mpls(entry, kind=0x8847, flags=0):
+    return attr(A_ADD_MPLS, entry + struct.pack("!H", kind) + struct.pack("=H", flags))
 
 
 def a_recirc(ident):

@@ -20,6 +20,8 @@ KEYS = {
     + be16(o.K_VLAN, 0x1005)
     + nest(o.K_ENCAP, o.k_type(0x0800) + o.k_ipv4("1.1.1.1", "1.1.1.2", 17) + o.k_udp(1, 2)),
     "l3": o.k_type(0x0800) + o.k_ipv4("1.1.1.1", "1.1.1.2", 17) + o.k_udp(1, 2),
+    "mpls": ETH + o.k_type(0x8847) + o.k_mpls(o.d_lse(5)),
+    "mpls_2": ETH + o.k_type(0x8848) + o.k_mpls(o.d_lse(6, bos=False), o.d_lse(5)),
     "llc": ETH,
 }
 IN_SCOPE = (
@@ -38,6 +40,9 @@ IN_SCOPE = (
     o.A_METER,
     o.A_CLONE,
     o.A_DROP,
+    o.A_PUSH_MPLS,
+    o.A_POP_MPLS,
+    o.A_ADD_MPLS,
 )
 
 
@@ -103,6 +108,9 @@ def states():
         "pop_eth push_eth ",
         o.a_pop_eth() + o.a_push_eth("02:00:00:00:00:0a", "02:00:00:00:00:0b"),
     )
+    yield "push_mpls ", o.a_push_mpls(o.d_lse(1))
+    yield "pop_mpls ", o.a_pop_mpls(0x0800)
+    yield "add_mpls ", o.a_add_mpls(o.d_lse(1))
     yield "push_vlan pop_vlan ", o.a_push_vlan(0x1001) + o.a_pop_vlan()
     yield (
         "push_vlan push_vlan pop_vlan ",
@@ -140,6 +148,8 @@ SETS = {
     "unspec": attr(0),
     "beyond": u32(33, 1),
     "far": u32(0x3000, 1),
+    "mpls": o.k_mpls(o.d_lse(9)),
+    "mpls_2": o.k_mpls(o.d_lse(9, bos=False), o.d_lse(8)),
     "packet_type": u32(o.K_PACKET_TYPE, 1),
     "tunnel_info": attr(o.K_TUNNEL_INFO, bytes(8)),
 }
@@ -436,6 +446,12 @@ def round_trip(t):
         o.a_clone(o.a_set(SETS["eth"]) + o.a_output(1)) + o.a_output(2),
         o.a_sample(5, o.a_set(SETS["udp"]), o.a_userspace(7)) + o.a_recirc(4),
         o.a_clone(o.a_clone(o.a_sample(9, o.a_clone()))),
+        o.a_push_mpls(o.d_lse(1), pad=b"ab") + o.a_push_mpls(o.d_lse(2), 0x8848),
+        o.a_add_mpls(o.d_lse(1), 0x8848, 0) + o.a_add_mpls(o.d_lse(2), 0x8847, 0xFFFF),
+        o.a_push_mpls(o.d_lse(1)) + o.a_set(o.k_mpls(o.d_lse(3))) + o.a_pop_mpls(0x0800),
+        o.a_push_mpls(o.d_lse(1))
+        + o.a_set_masked(o.K_MPLS, b"\0\0\x10\0", b"\0\0\xf0\0")
+        + o.a_clone(o.a_pop_mpls(0x8847)),
         o.a_hash(1, 9) + o.a_trunc(99) + o.a_recirc(1),
         o.a_drop(7),
         b"",

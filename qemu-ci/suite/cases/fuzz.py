@@ -2,7 +2,7 @@
 """Generated messages: a seeded grammar, and a mutator on top of it.
 
 Both modules get the same messages. What only the C module knows (conntrack,
-MPLS, ...) is left out: see unsupported.py.
+NSH, ...) is left out: see unsupported.py.
 """
 
 import os
@@ -29,7 +29,6 @@ MASKS = keys.MASKS | {
 SETS = actions.SETS | tunnels.TUNNEL_SETS
 
 FOREIGN_KEYS = {
-    o.K_MPLS,
     o.K_CT_STATE,
     o.K_CT_ZONE,
     o.K_CT_MARK,
@@ -39,14 +38,11 @@ FOREIGN_KEYS = {
     o.K_NSH,
 }
 FOREIGN_ACTIONS = {
-    o.A_PUSH_MPLS,
-    o.A_POP_MPLS,
     o.A_CT,
     o.A_CT_CLEAR,
     o.A_PUSH_NSH,
     o.A_POP_NSH,
     o.A_CHECK_PKT_LEN,
-    o.A_ADD_MPLS,
     o.A_DEC_TTL,
     o.A_PSAMPLE,
 }
@@ -78,7 +74,7 @@ def foreign(data, level):
         elif level == "key":
             if kind in FOREIGN_KEYS:
                 return True
-            if kind == o.K_ETHERTYPE and body[:2] in (b"\x88\x47", b"\x88\x48", b"\x89\x4f"):
+            if kind == o.K_ETHERTYPE and body[:2] == b"\x89\x4f":
                 return True
             if kind == o.K_ENCAP and foreign(body, "key"):
                 return True
@@ -132,6 +128,9 @@ class Grammar:
             ),
             o.a_pop_vlan,
             o.a_pop_eth,
+            lambda: o.a_push_mpls(o.d_lse(rng.randrange(9)), rng.choice((0x8847, 0x8848, 0x0800))),
+            lambda: o.a_pop_mpls(rng.choice((0x0800, 0x8847, 0x6558))),
+            lambda: o.a_add_mpls(o.d_lse(7), 0x8847, rng.randrange(4)),
             lambda: o.a_push_eth(f.M1, f.M2),
             lambda: o.a_trunc(rng.choice((13, 14, 60, 1500))),
             lambda: o.a_hash(rng.randrange(3), 1),
@@ -194,6 +193,7 @@ class Grammar:
                 f.udp4(vlans=(5,)),
                 f.arp_frame(),
                 f.eth(bytes(60), 0x9000),
+                f.mpls(rng.randrange(1, 5)),
             )
         )
         out = attr(o.PK_PACKET, frame) + nest(o.PK_KEY, key) + nest(o.PK_ACTIONS, self.actions())

@@ -33,6 +33,9 @@ def vlan(tci, inner, tpid=0x8100):
     return o.k_type(tpid) + be16(o.K_VLAN, tci) + nest(o.K_ENCAP, inner)
 
 
+MPLS = ETH + o.k_type(0x8847)
+LSE1, LSE2, LSE3 = o.d_lse(100), o.d_lse(0xABCDE, 5, False, 7), o.d_lse(3, 0, False, 255)
+
 KEYS = {
     "ethernet": ETH,
     "ethertype_only": o.k_type(0x0800) + o.k_ipv4("1.1.1.1", "2.2.2.2", 1) + o.k_icmp(8, 0),
@@ -110,6 +113,21 @@ KEYS = {
     "triple_truncated": ETH + vlan(0x1001, vlan(0x1002, o.k_type(0x8100))),
     "vlan_eth_inside": ETH + vlan(0x1001, v4(0)),
     "vlan_llc": ETH + vlan(0x1001, b""),
+    "mpls": MPLS + o.k_mpls(LSE1),
+    "mpls_mc": ETH + o.k_type(0x8848) + o.k_mpls(LSE1),
+    "mpls_2": MPLS + o.k_mpls(LSE2, LSE1),
+    "mpls_3": MPLS + o.k_mpls(LSE3, LSE2, LSE1),
+    "mpls_4": MPLS + o.k_mpls(LSE3, LSE2, LSE2, LSE1),
+    "mpls_0": MPLS + o.k_mpls(),
+    "mpls_zero": MPLS + o.k_mpls(bytes(4)),
+    "mpls_odd": MPLS + o.k_mpls(LSE1, b"\0"),
+    "mpls_missing": MPLS,
+    "mpls_twice": MPLS + o.k_mpls(LSE1) + o.k_mpls(LSE1),
+    "mpls_with_ip": MPLS + o.k_mpls(LSE1) + o.k_ipv4("1.1.1.1", "1.1.1.2", 0),
+    "mpls_l3": o.k_type(0x8847) + o.k_mpls(LSE1),
+    "mpls_vlan": ETH + vlan(0x1001, o.k_type(0x8847) + o.k_mpls(LSE2, LSE1)),
+    "mpls_qinq": ETH + vlan(0x1001, vlan(0x1002, o.k_type(0x8848) + o.k_mpls(LSE1)), 0x88A8),
+    "mpls_vlan_outside": ETH + vlan(0x1001, o.k_type(0x8847)) + o.k_mpls(LSE1),
     "in_port_max": o.k_in_port(65534) + ETH,
     "in_port_over": o.k_in_port(65535) + ETH,
     "in_port_huge": o.k_in_port(0xFFFFFFFF) + ETH,
@@ -200,7 +218,7 @@ def lengths(t, kind):
     t.switch(1)
     rest = b"" if kind == o.K_ETHERNET else ETH
     if kind != o.K_ETHERTYPE:
-        rest += o.k_type({o.K_ARP: 0x0806}.get(kind, 0x0800))
+        rest += o.k_type({o.K_ARP: 0x0806, o.K_MPLS: 0x8847}.get(kind, 0x0800))
     for size in list(range(0, 9)) + [11, 12, 13, 16, 24, 28, 30, 40, 41]:
         body = bytes((kind * 7 + i) & 0x0F for i in range(size))
         try_key(t, f"key {size:d}", rest + attr(kind, body))
@@ -250,6 +268,14 @@ MASKS = {
     "flags": be16(o.K_TCP_FLAGS, 0xFFF),
     "exthdrs": u16(o.K_EXTHDRS, 0xFFFF),
     "nd": attr(o.K_ND, b"\xff" * 28),
+    "mpls": attr(o.K_MPLS, b"\xff" * 4),
+    "mpls_2": attr(o.K_MPLS, b"\xff" * 8),
+    "mpls_3": attr(o.K_MPLS, b"\xff" * 12),
+    "mpls_4": attr(o.K_MPLS, b"\xff" * 16),
+    "mpls_label": attr(o.K_MPLS, b"\xff\xff\xf0\0"),
+    "mpls_second": attr(o.K_MPLS, bytes(4) + b"\xff\xff\xf0\0"),
+    "mpls_odd": attr(o.K_MPLS, b"\xff" * 5),
+    "mpls_type": o.k_type(0xFFFF) + attr(o.K_MPLS, b"\xff\xff\xf1\0"),
     "icmp": attr(o.K_ICMP, b"\xff\xff"),
 }
 
@@ -264,6 +290,9 @@ MASKS = {
         ("vlan", KEYS["vlan"]),
         ("qinq", KEYS["qinq"]),
         ("l3", KEYS["ethertype_only"]),
+        ("mpls", KEYS["mpls"]),
+        ("mpls_3", KEYS["mpls_3"]),
+        ("mpls_vlan", KEYS["mpls_vlan"]),
         ("llc", ETH),
     ],
 )

@@ -70,6 +70,12 @@ CORPUS = {
     ),
     "v6_none": f.eth(f.ipv6(bytes(10), NONE), 0x86DD),
     "vlan_v6": f.eth(f.ipv6(f.tcp(src=f.V61, dst=f.V62), 6), 0x86DD, vlans=(9,)),
+    "mpls": f.mpls(),
+    "mpls_3": f.mpls(3),
+    "mpls_4": f.mpls(4),
+    "mpls_no_end": f.mpls(5, b"", bos=False),
+    "mpls_vlan": f.mpls(2, vlans=(9,)),
+    "mpls_qinq": f.mpls(2, vlans=(9, 10)),
     "unknown": f.eth(bytes(range(40)), 0x9000),
     "igmp": f.eth(f.ipv4(bytes(8), 2)),
 }
@@ -247,8 +253,8 @@ def types(t):
         0x6558,
         0xFFFF,
     ):
-        if kind in (0x8847, 0x8848, 0x894F):
-            continue  # MPLS and NSH: not in our key set
+        if kind == 0x894F:
+            continue  # NSH: not in our key set
         t.inject(f"{kind:#x}", tap, f.eth(bytes(range(46)), kind))
         t.inject(f"vlan {kind:#x}", tap, f.eth(bytes(range(46)), kind, vlans=(5,)))
         t.inject(f"empty {kind:#x}", tap, f.eth(b"", kind))
@@ -270,6 +276,8 @@ def layer3_port(t):
         0x0806: f.arp(),
         0x6558: f.udp4(),
         0x8100: b"\0\5\x08\0" + f.ipv4(f.udp(), 17),
+        0x8847: f.labels(3) + f.ipv4(f.udp(), 17),
+        0x8848: f.labels(4, bos=False),
         0x9000: bytes(40),
         0: bytes(40),
         0x0004: bytes(40),
@@ -373,6 +381,8 @@ PAGED = {
         f.ipv6(f.nd(options=f.nd_opt(5, f.M1) + f.nd_opt(1, f.M2) + p), 58), 0x86DD
     ),
     "icmp6": lambda p: f.eth(f.ipv6(f.icmpv6(payload=p), 58), 0x86DD),
+    "mpls": lambda p: f.mpls(6, payload=f.ipv4(f.udp(p), 17)),
+    "mpls_no_end": lambda p: f.eth(f.labels(20, bos=False) + p, 0x8847),
     "snap": lambda p: f.eth(b"\xaa\xaa\3\0\0\0\x08\0" + f.ipv4(f.udp(p), 17), 44),
 }
 

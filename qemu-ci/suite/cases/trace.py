@@ -101,6 +101,11 @@ def actions(t):
         "explicit drop": o.a_drop(),
         "twice": out + o.a_output(2),
         "vlan": o.a_push_vlan(0x1005) + o.a_pop_vlan() + out,
+        "mpls": o.a_push_mpls(o.d_lse(1))
+        + o.a_set(o.k_mpls(o.d_lse(2)))
+        + o.a_pop_mpls(0x0800)
+        + out,
+        "add_mpls": o.a_add_mpls(o.d_lse(1)) + out,
         "trunc": o.a_trunc(100) + out,
         "hash": o.a_hash(0) + out,
         "meter": o.a_meter(7) + out,

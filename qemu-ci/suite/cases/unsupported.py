@@ -20,9 +20,6 @@ ACTIONS = {
     "ct zone": (o.A_CT, u16(2, 5)),
     "ct nat": (o.A_CT, attr(1) + nest(6, attr(1))),
     "ct_clear": (o.A_CT_CLEAR, b""),
-    "push_mpls": (o.A_PUSH_MPLS, struct.pack("!IH", 0x1140, 0x8847) + b"\0\0"),
-    "pop_mpls": (o.A_POP_MPLS, b"\x08\0"),
-    "add_mpls": (o.A_ADD_MPLS, struct.pack("!IHH", 0x1140, 0x8847, 0)),
     "push_nsh": (o.A_PUSH_NSH, NSH),
     "pop_nsh": (o.A_POP_NSH, b""),
     "check_pkt_len": (o.A_CHECK_PKT_LEN, u16(1, 100) + nest(2) + nest(3)),
@@ -32,7 +29,6 @@ ACTIONS = {
 
 KEYS = {
     "nsh": (NSH, b""),
-    "mpls": (u32(o.K_MPLS, 0), b""),
 }
 
 
@@ -98,8 +94,7 @@ def sets(t):
 def packets(t):
     """Packets of protocols beyond the key set go through, as unknown."""
     (tap, *_) = t.switch(2)
-    mpls = f.eth(struct.pack("!I", 0x00001140) + f.ipv4(f.udp(), 17), 0x8847)
-    for name, frame, kind in (("mpls", mpls, 0x8847), ("nsh", f.eth(bytes(24), 0x894F), 0x894F)):
+    for name, frame, kind in (("nsh", f.eth(bytes(24), 0x894F), 0x894F),):
         t.inject(name + " miss", tap, frame)
         t.flow(
             "flow",
