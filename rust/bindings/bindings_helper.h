@@ -23,6 +23,7 @@
 #include <net/dropreason.h>
 #include <net/flow_offload.h>
 #include <net/genetlink.h>
+#include <net/gso.h>
 #include <net/ip_tunnels.h>
 #include <net/net_namespace.h>
 #include <net/netfilter/nf_conntrack_count.h>

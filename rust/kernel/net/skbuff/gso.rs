@@ -27,6 +27,33 @@ impl SkBuff {
         unsafe { (*self.shared_info()).gso_type }
     }
 
+    /// Whether each of the packets that this one stands for has no more than
+    /// `len` bytes, with all headers from the MAC header on. A VLAN tag beside
+    /// the packet is not counted.
+    ///
+    /// False where the packet's transport header, whose length matters, would
+    /// not be in the buffer.
+    ///
+    /// C: `skb_gso_validate_mac_len()`.
+    pub fn gso_validate_mac_len(&self, len: u32) -> bool {
+        // What of a TCP header has its length.
+        const TCPHDR: usize = 14;
+
+        let headers = self.headers();
+        let transport = match headers.encapsulation() {
+            0 => headers.transport_header,
+            _ => headers.inner_transport_header,
+        };
+        // SAFETY: By the type invariant.
+        let end = unsafe { (*self.as_ptr()).end as usize };
+        if usize::from(transport).saturating_add(TCPHDR) > end {
+            return false;
+        }
+        // SAFETY: By the type invariant; of the packet's bytes only those of a
+        // TCP header are read, which are in the buffer.
+        unsafe { bindings::skb_gso_validate_mac_len(self.as_ptr(), len) }
+    }
+
     /// What is shared between clones. C: `skb_shinfo()`.
     #[inline]
     fn shared_info(&self) -> *const bindings::skb_shared_info {
