@@ -185,6 +185,21 @@ mod tests {
         /// Runs set actions, and checks the packet and the key. Returns the
         /// packet's bytes.
         fn run(&self, summed: IpSummed, fields: &[SetField]) -> Result<KVec<u8>> {
+            self.change(summed, |skb, key| {
+                fields
+                    .iter()
+                    .try_for_each(|field| execute_set_action(skb, key, field))
+            })
+        }
+
+        /// Changes the packet, and checks it and the key. Returns the packet's
+        /// bytes, or the error of the change, which has to leave all as it was
+        /// then.
+        fn change(
+            &self,
+            summed: IpSummed,
+            change: impl FnOnce(&mut SkBuff, &mut SwFlowKey) -> Result,
+        ) -> Result<KVec<u8>> {
             let mut skb = SkBuff::dev_alloc_copy(&self.bytes, GFP_KERNEL)?;
             let mut key = SwFlowKey::zeroed();
             key.mac_proto = MAC_PROTO_ETHERNET;
@@ -194,8 +209,12 @@ mod tests {
 
             // The data are shared, so that they have to be copied to be set.
             let clone = skb.try_clone(GFP_KERNEL).ok_or(ENOMEM)?;
-            for field in fields {
-                execute_set_action(&mut skb, &mut key, field)?;
+            let before = key;
+            if let Err(err) = change(&mut skb, &mut key) {
+                ensure(key == before)?;
+                ensure(skb.data() == &self.bytes[..])?;
+                ensure(self.is_right(&skb, summed))?;
+                return Err(err);
             }
             ensure(self.is_right(&skb, summed))?;
             ensure(clone.data() == &self.bytes[..])?;

@@ -82,6 +82,14 @@ mod tests {
         })
     }
 
+    fn check_pkt_len_of(w: &mut AttrBuf, less_equal: Put, greater: Put) -> Result {
+        nest(w, OVS_ACTION_ATTR_CHECK_PKT_LEN, |w| {
+            w.put_u16(OVS_CHECK_PKT_LEN_ATTR_PKT_LEN, 1400)?;
+            nest(w, OVS_CHECK_PKT_LEN_ATTR_ACTIONS_IF_LESS_EQUAL, less_equal)?;
+            nest(w, OVS_CHECK_PKT_LEN_ATTR_ACTIONS_IF_GREATER, greater)
+        })
+    }
+
     fn userspace(w: &mut AttrBuf, put: Put) -> Result {
         nest(w, OVS_ACTION_ATTR_USERSPACE, |w| {
             w.put_u32(OVS_USERSPACE_ATTR_PID, PID)?;
@@ -195,6 +203,16 @@ mod tests {
             output(w)
         }),
         ("empty sample", |w| sample_of(w, |_| Ok(()))),
+        ("check_pkt_len", |w| {
+            check_pkt_len_of(w, output, |w| {
+                push_vlan(w)?;
+                output(w)
+            })?;
+            output(w)
+        }),
+        ("empty check_pkt_len", |w| {
+            check_pkt_len_of(w, |_| Ok(()), |_| Ok(()))
+        }),
         ("all in all", |w| {
             clone_of(w, |w| {
                 sample_of(w, |w| {
@@ -393,6 +411,28 @@ mod tests {
         }),
         ("clone of what is wrong", EINVAL, |w| {
             clone_of(w, |w| w.put_flag(0))
+        }),
+        ("check_pkt_len without a length", EINVAL, |w| {
+            nest(w, OVS_ACTION_ATTR_CHECK_PKT_LEN, |w| {
+                nest(w, OVS_CHECK_PKT_LEN_ATTR_ACTIONS_IF_LESS_EQUAL, output)?;
+                nest(w, OVS_CHECK_PKT_LEN_ATTR_ACTIONS_IF_GREATER, output)
+            })
+        }),
+        ("check_pkt_len with a short length", ERANGE, |w| {
+            nest(w, OVS_ACTION_ATTR_CHECK_PKT_LEN, |w| {
+                w.put(OVS_CHECK_PKT_LEN_ATTR_PKT_LEN, &[1])?;
+                nest(w, OVS_CHECK_PKT_LEN_ATTR_ACTIONS_IF_LESS_EQUAL, output)?;
+                nest(w, OVS_CHECK_PKT_LEN_ATTR_ACTIONS_IF_GREATER, output)
+            })
+        }),
+        ("check_pkt_len with one list", EINVAL, |w| {
+            nest(w, OVS_ACTION_ATTR_CHECK_PKT_LEN, |w| {
+                w.put_u16(OVS_CHECK_PKT_LEN_ATTR_PKT_LEN, 1400)?;
+                nest(w, OVS_CHECK_PKT_LEN_ATTR_ACTIONS_IF_GREATER, output)
+            })
+        }),
+        ("check_pkt_len of what is wrong", EINVAL, |w| {
+            check_pkt_len_of(w, output, |w| w.put_flag(0))
         }),
         ("drop in a clone, not last", EINVAL, |w| {
             clone_of(w, |w| {

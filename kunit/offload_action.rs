@@ -535,6 +535,16 @@ mod tests {
             ),
             (
                 |w| {
+                    nest(w, OVS_ACTION_ATTR_CHECK_PKT_LEN, |w| {
+                        w.put_u16(OVS_CHECK_PKT_LEN_ATTR_PKT_LEN, 1400)?;
+                        nest(w, OVS_CHECK_PKT_LEN_ATTR_ACTIONS_IF_LESS_EQUAL, to_2)?;
+                        nest(w, OVS_CHECK_PKT_LEN_ATTR_ACTIONS_IF_GREATER, to_2)
+                    })
+                },
+                Reason::ActionCheckPktLen,
+            ),
+            (
+                |w| {
                     w.put_u32(OVS_ACTION_ATTR_TRUNC, 100)?;
                     to_2(w)
                 },

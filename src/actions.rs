@@ -4,6 +4,7 @@
 //! [`crate::flow_netlink`].
 
 pub(crate) mod cb;
+pub(crate) mod check_pkt_len;
 pub(crate) mod execute;
 mod output;
 pub(crate) mod push_pop;
@@ -158,6 +159,9 @@ pub(crate) enum Action {
     Sample(KBox<SampleAction>),
     /// Run actions on a copy.
     Clone(Arc<NestedActions>),
+    /// Run one list of actions on packets up to a length, another one on longer
+    /// ones.
+    CheckPktLen(KBox<CheckPktLenAction>),
     /// Cut what later actions send to this many bytes.
     Trunc(u32),
     /// Drop if this meter says so.
@@ -188,6 +192,7 @@ impl Action {
         let lists = match self {
             Self::Sample(sample) => [Some(&sample.nested), None],
             Self::Clone(clone) => [Some(clone), None],
+            Self::CheckPktLen(check) => [Some(&check.if_less_equal), Some(&check.if_greater)],
             _ => [None, None],
         };
         lists.into_iter().flatten()
@@ -216,6 +221,7 @@ impl Action {
             | Self::Sample(_)
             | Self::Clone(_)
             | Self::Meter(_)
+            | Self::CheckPktLen(_)
             | Self::Drop(_) => HashEffect::None,
         }
     }
@@ -238,6 +244,17 @@ pub(crate) struct SampleAction {
     pub(crate) probability: u32,
     /// What is done with them.
     pub(crate) nested: Arc<NestedActions>,
+}
+
+/// `OVS_ACTION_ATTR_CHECK_PKT_LEN`.
+pub(crate) struct CheckPktLenAction {
+    /// The longest packet that the first list is for, in bytes with the MAC
+    /// header. Not 0.
+    pub(crate) pkt_len: u16,
+    /// What is done with packets of up to this length.
+    pub(crate) if_less_equal: Arc<NestedActions>,
+    /// What is done with longer ones.
+    pub(crate) if_greater: Arc<NestedActions>,
 }
 
 /// `OVS_ACTION_ATTR_SET` and `OVS_ACTION_ATTR_SET_MASKED`.

@@ -56,6 +56,9 @@ mod trace;
 mod vport;
 
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../kunit/actions_check_pkt_len.rs"]
+mod kunit_actions_check_pkt_len;
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[path = "../kunit/actions_push_pop.rs"]
 mod kunit_actions_push_pop;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]

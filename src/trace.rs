@@ -140,6 +140,13 @@ fn attr_of(action: &Action) -> (u32, usize) {
             uapi::ovs_action_attr_OVS_ACTION_ATTR_CLONE,
             list_len(&clone.actions).saturating_add(in_list(4)),
         ),
+        // A `struct check_pkt_len_arg` comes first, each list is in an attribute.
+        Action::CheckPktLen(check) => (
+            uapi::ovs_action_attr_OVS_ACTION_ATTR_CHECK_PKT_LEN,
+            in_list(4)
+                .saturating_add(in_list(list_len(&check.if_less_equal.actions)))
+                .saturating_add(in_list(list_len(&check.if_greater.actions))),
+        ),
         Action::Trunc(_) => (uapi::ovs_action_attr_OVS_ACTION_ATTR_TRUNC, 4),
         Action::Meter(_) => (uapi::ovs_action_attr_OVS_ACTION_ATTR_METER, 4),
         Action::Drop(_) => (uapi::ovs_action_attr_OVS_ACTION_ATTR_DROP, 4),

@@ -37,6 +37,7 @@ use kernel_ext::{
 
 use super::{
     cb::OvsSkbCb,
+    check_pkt_len::execute_check_pkt_len,
     output::{
         do_output,
         output_userspace, //
@@ -250,8 +251,8 @@ fn recursion_limit(exec: &Execution<'_>, skb: SkBuff) -> Result {
 /// can be nested 16 deep, at each of the levels that actions are entered at.
 /// One that runs in place and is not last does not have another one in it.
 ///
-/// C: `do_execute_actions()`, with `output()`, `sample()`, `clone()` and
-/// `execute_recirc()`.
+/// C: `do_execute_actions()`, with `output()`, `sample()`, `clone()`,
+/// `execute_check_pkt_len()` and `execute_recirc()`.
 #[inline(never)]
 fn do_execute_actions<'g>(
     exec: &Execution<'g>,
@@ -343,8 +344,8 @@ fn do_execute_actions<'g>(
                     clone_execute(exec, clone, key, Nested::Recirc(*recirc_id))
                 }),
             },
-            Action::Clone(_) | Action::Sample(_) => {
-                let Some((nested, probability)) = nested_of(action) else {
+            Action::Clone(_) | Action::Sample(_) | Action::CheckPktLen(_) => {
+                let Some((nested, probability)) = nested_of(action, &skb) else {
                     if last {
                         break;
                     }
@@ -396,7 +397,10 @@ fn with_clone(skb: &SkBuff, f: impl FnOnce(SkBuff) -> Result) -> Result {
 /// The list that is nested in an action, and the probability that the packet
 /// has there if that changes. Nothing for a packet that is not sampled.
 #[inline]
-fn nested_of(action: &Action) -> Option<(&Arc<NestedActions>, Option<u32>)> {
+fn nested_of<'a>(
+    action: &'a Action,
+    skb: &SkBuff,
+) -> Option<(&'a Arc<NestedActions>, Option<u32>)> {
     match action {
         Action::Clone(nested) => Some((nested, None)),
         Action::Sample(sample) => {
@@ -406,6 +410,7 @@ fn nested_of(action: &Action) -> Option<(&Arc<NestedActions>, Option<u32>)> {
             } = &**sample;
             is_sampled(*probability).then_some((nested, Some(*probability)))
         }
+        Action::CheckPktLen(check) => Some((execute_check_pkt_len(skb, check), None)),
         _ => None,
     }
 }

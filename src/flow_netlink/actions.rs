@@ -3,6 +3,8 @@
 //! Actions from netlink: checked against the flow's key and copied to the form
 //! that packets run.
 
+mod check_pkt_len;
+
 use super::{
     set::SetContext,
     uapi::*, //
@@ -94,7 +96,8 @@ const fn action_len(ty: u16) -> Option<Option<usize>> {
         | OVS_ACTION_ATTR_SET
         | OVS_ACTION_ATTR_SET_MASKED
         | OVS_ACTION_ATTR_SAMPLE
-        | OVS_ACTION_ATTR_CLONE => None,
+        | OVS_ACTION_ATTR_CLONE
+        | OVS_ACTION_ATTR_CHECK_PKT_LEN => None,
         _ => return None,
     })
 }
@@ -117,14 +120,19 @@ impl Copied {
     /// The payload's length in C's copy of an action with these nested actions
     /// after `overhead` bytes. Fails with `EMSGSIZE` if an attribute cannot
     /// hold that.
-    ///
-    /// C: `add_nested_action_end()`.
     fn nested_len(&self, overhead: usize) -> Result<usize> {
-        let payload_len = self.kernel_len.saturating_add(overhead);
-        match u16::try_from(payload_len.saturating_add(NLA_HDRLEN)) {
-            Ok(_) => Ok(payload_len),
-            Err(_) => Err(EMSGSIZE),
-        }
+        add_nested_action_end(self.kernel_len.saturating_add(overhead))
+    }
+}
+
+/// The length of a nested attribute's payload in C's copy. Fails with
+/// `EMSGSIZE` if an attribute cannot hold that.
+///
+/// C: `add_nested_action_end()`.
+fn add_nested_action_end(payload_len: usize) -> Result<usize> {
+    match u16::try_from(payload_len.saturating_add(NLA_HDRLEN)) {
+        Ok(_) => Ok(payload_len),
+        Err(_) => Err(EMSGSIZE),
     }
 }
 
@@ -365,6 +373,7 @@ impl Copier<'_> {
             let (action, payload_len) = match ty {
                 OVS_ACTION_ATTR_SAMPLE => state.sample(a, last, depth)?,
                 OVS_ACTION_ATTR_CLONE => state.clone_action(a, last, depth)?,
+                OVS_ACTION_ATTR_CHECK_PKT_LEN => state.check_pkt_len(a, last, depth)?,
                 OVS_ACTION_ATTR_SET => state.set(a, false)?,
                 OVS_ACTION_ATTR_SET_MASKED => state.set(a, true)?,
                 _ => (state.plain(a, last)?, a.len()),

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::actions::{
     Action,
+    CheckPktLenAction,
     SampleAction,
     SetAction, //
 };
@@ -34,6 +35,19 @@ fn sample_action_to_attr<W: AttrWriter>(sample: &SampleAction, w: &mut W) -> Res
         w.put_u32(OVS_SAMPLE_ATTR_PROBABILITY, sample.probability)?;
         put_nest(w, OVS_SAMPLE_ATTR_ACTIONS, |w| {
             ovs_nla_put_actions(&sample.nested.actions, w)
+        })
+    })
+}
+
+/// C: `check_pkt_len_action_to_attr()`.
+fn check_pkt_len_action_to_attr<W: AttrWriter>(action: &CheckPktLenAction, w: &mut W) -> Result {
+    put_nest(w, OVS_ACTION_ATTR_CHECK_PKT_LEN, |w| {
+        w.put_u16(OVS_CHECK_PKT_LEN_ATTR_PKT_LEN, action.pkt_len)?;
+        put_nest(w, OVS_CHECK_PKT_LEN_ATTR_ACTIONS_IF_LESS_EQUAL, |w| {
+            ovs_nla_put_actions(&action.if_less_equal.actions, w)
+        })?;
+        put_nest(w, OVS_CHECK_PKT_LEN_ATTR_ACTIONS_IF_GREATER, |w| {
+            ovs_nla_put_actions(&action.if_greater.actions, w)
         })
     })
 }
@@ -114,6 +128,7 @@ fn action_to_attr<W: AttrWriter>(action: &Action, w: &mut W) -> Result {
         Action::Clone(clone) => put_nest(w, OVS_ACTION_ATTR_CLONE, |w| {
             ovs_nla_put_actions(&clone.actions, w)
         }),
+        Action::CheckPktLen(action) => check_pkt_len_action_to_attr(action, w),
         Action::Trunc(max_len) => w.put_u32(OVS_ACTION_ATTR_TRUNC, *max_len),
         Action::Meter(meter_id) => w.put_u32(OVS_ACTION_ATTR_METER, *meter_id),
         Action::Drop(error) => w.put_u32(OVS_ACTION_ATTR_DROP, *error),

@@ -559,6 +559,7 @@ impl<'a, F: FnMut(u16) -> Result<OutPort, Reason>> Builder<'a, F> {
                 Action::Drop(_) => (),
                 Action::Userspace(_) => return Err(Reason::ActionUserspace),
                 Action::Sample(_) => return Err(Reason::ActionSample),
+                Action::CheckPktLen(_) => return Err(Reason::ActionCheckPktLen),
                 Action::Trunc(_) => return Err(Reason::ActionTrunc),
                 Action::Hash { .. } => return Err(Reason::ActionHash),
                 Action::Meter(_) => return Err(Reason::ActionMeter),
@@ -614,6 +615,7 @@ fn is_visible(action: &Action, depth: u32) -> bool {
         | Action::Userspace(_)
         | Action::Recirc(_)
         | Action::Sample(_)
+        | Action::CheckPktLen(_)
         | Action::Meter(_) => true,
     }
 }

@@ -107,6 +107,7 @@ reasons! {
     ActionMeter = "action meter",
     MatchMpls = "match on MPLS",
     ActionMpls = "action push_mpls, pop_mpls, add_mpls or set of MPLS",
+    ActionCheckPktLen = "action check_pkt_len",
 }
 
 impl Reason {

@@ -21,10 +21,9 @@ ACTIONS = {
     "ct nat": (o.A_CT, attr(1) + nest(6, attr(1))),
     "ct_clear": (o.A_CT_CLEAR, b""),
     "push_nsh": (o.A_PUSH_NSH, NSH),
-    "pop_nsh": (o.A_POP_NSH, b""),
-    "check_pkt_len": (o.A_CHECK_PKT_LEN, u16(1, 100) + nest(2) + nest(3)),
-    "dec_ttl": (o.A_DEC_TTL, nest(1)),
     "psample": (o.A_PSAMPLE, u32(1, 5)),
+    "dec_ttl": (o.A_DEC_TTL, nest(1)),
+    "pop_nsh": (o.A_POP_NSH, b""),
 }
 
 KEYS = {
