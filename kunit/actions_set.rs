@@ -15,6 +15,7 @@ mod tests {
 
     use crate::{
         actions::{
+            dec_ttl::execute_dec_ttl,
             set::execute_set_action,
             SetField, //
         },
@@ -261,6 +262,55 @@ mod tests {
             let bytes = packet.run(IpSummed::Complete, &[ipv4(key, mask)])?;
             assert_eq!(bytes[15], value);
             assert_eq!(bytes[22], value);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn every_ttl_less_one() -> Result {
+        for ipv6 in [false, true] {
+            for summed in ALL {
+                for ttl in 0..=255u8 {
+                    let mut packet = Packet::new(ipv6, TCP, summed, b"odd")?;
+                    let at = if ipv6 { 21 } else { 22 };
+                    packet.bytes[at] = ttl;
+                    if !ipv6 {
+                        packet.bytes[24..26].fill(0);
+                        let check = !(sum(&[&packet.bytes[14..34]]) as u16);
+                        packet.bytes[24..26].copy_from_slice(&check.to_be_bytes());
+                    }
+                    match packet.change(summed, execute_dec_ttl) {
+                        Ok(bytes) => assert_eq!(bytes[at], ttl - 1),
+                        Err(err) => {
+                            assert_eq!(err, EHOSTUNREACH);
+                            assert!(ttl <= 1);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn ttl_of_others_is_left_alone() -> Result {
+        // Not IP, and IP that is not all there.
+        for (eth_type, len, result) in [
+            (0x0806u16, 60, Ok(())),
+            (0x8100, 60, Ok(())),
+            (0x0800, 33, Err(ENOMEM)),
+            (0x86dd, 53, Err(ENOMEM)),
+        ] {
+            let mut bytes = KVec::new();
+            bytes.resize(len, 0x45, GFP_KERNEL)?;
+            bytes[12..14].copy_from_slice(&eth_type.to_be_bytes());
+            let mut skb = SkBuff::dev_alloc_copy(&bytes, GFP_KERNEL)?;
+            skb.set_protocol(eth_type.into());
+            skb.set_network_offset(14);
+            let mut key = SwFlowKey::zeroed();
+            assert_eq!(execute_dec_ttl(&mut skb, &mut key), result);
+            assert!(skb.data() == &bytes[..]);
+            assert_eq!(key.ip_ttl, 0);
         }
         Ok(())
     }

@@ -90,6 +90,12 @@ mod tests {
         })
     }
 
+    fn dec_ttl_of(w: &mut AttrBuf, put: Put) -> Result {
+        nest(w, OVS_ACTION_ATTR_DEC_TTL, |w| {
+            nest(w, OVS_DEC_TTL_ATTR_ACTION, put)
+        })
+    }
+
     fn userspace(w: &mut AttrBuf, put: Put) -> Result {
         nest(w, OVS_ACTION_ATTR_USERSPACE, |w| {
             w.put_u32(OVS_USERSPACE_ATTR_PID, PID)?;
@@ -213,6 +219,14 @@ mod tests {
         ("empty check_pkt_len", |w| {
             check_pkt_len_of(w, |_| Ok(()), |_| Ok(()))
         }),
+        ("dec_ttl", |w| {
+            dec_ttl_of(w, |w| {
+                dec_ttl_of(w, output)?;
+                output(w)
+            })?;
+            output(w)
+        }),
+        ("empty dec_ttl", |w| dec_ttl_of(w, |_| Ok(()))),
         ("all in all", |w| {
             clone_of(w, |w| {
                 sample_of(w, |w| {
@@ -433,6 +447,18 @@ mod tests {
         }),
         ("check_pkt_len of what is wrong", EINVAL, |w| {
             check_pkt_len_of(w, output, |w| w.put_flag(0))
+        }),
+        ("dec_ttl without a list", EINVAL, |w| {
+            w.put_flag(OVS_ACTION_ATTR_DEC_TTL)
+        }),
+        ("dec_ttl with two lists", EINVAL, |w| {
+            nest(w, OVS_ACTION_ATTR_DEC_TTL, |w| {
+                nest(w, OVS_DEC_TTL_ATTR_ACTION, output)?;
+                nest(w, OVS_DEC_TTL_ATTR_ACTION, output)
+            })
+        }),
+        ("dec_ttl of what is wrong", EINVAL, |w| {
+            dec_ttl_of(w, |w| w.put_flag(0))
         }),
         ("drop in a clone, not last", EINVAL, |w| {
             clone_of(w, |w| {

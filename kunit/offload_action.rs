@@ -545,6 +545,15 @@ mod tests {
             ),
             (
                 |w| {
+                    nest(w, OVS_ACTION_ATTR_DEC_TTL, |w| {
+                        nest(w, OVS_DEC_TTL_ATTR_ACTION, |_| Ok(()))
+                    })?;
+                    to_2(w)
+                },
+                Reason::ActionDecTtl,
+            ),
+            (
+                |w| {
                     w.put_u32(OVS_ACTION_ATTR_TRUNC, 100)?;
                     to_2(w)
                 },

@@ -5,6 +5,7 @@
 
 pub(crate) mod cb;
 pub(crate) mod check_pkt_len;
+pub(crate) mod dec_ttl;
 pub(crate) mod execute;
 mod output;
 pub(crate) mod push_pop;
@@ -162,6 +163,9 @@ pub(crate) enum Action {
     /// Run one list of actions on packets up to a length, another one on longer
     /// ones.
     CheckPktLen(KBox<CheckPktLenAction>),
+    /// Decrement the time to live. A packet whose time is over goes through
+    /// these actions instead of the rest of the list.
+    DecTtl(Arc<NestedActions>),
     /// Cut what later actions send to this many bytes.
     Trunc(u32),
     /// Drop if this meter says so.
@@ -192,6 +196,7 @@ impl Action {
         let lists = match self {
             Self::Sample(sample) => [Some(&sample.nested), None],
             Self::Clone(clone) => [Some(clone), None],
+            Self::DecTtl(nested) => [Some(nested), None],
             Self::CheckPktLen(check) => [Some(&check.if_less_equal), Some(&check.if_greater)],
             _ => [None, None],
         };
@@ -222,6 +227,7 @@ impl Action {
             | Self::Clone(_)
             | Self::Meter(_)
             | Self::CheckPktLen(_)
+            | Self::DecTtl(_)
             | Self::Drop(_) => HashEffect::None,
         }
     }

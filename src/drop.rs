@@ -49,7 +49,6 @@ drop_reasons! {
     #[expect(dead_code, reason = "for an action that is not there yet")]
     OVS_DROP_CONNTRACK = 10, c"OVS_DROP_CONNTRACK";
     /// The time to live is over.
-    #[expect(dead_code, reason = "for an action that is not there yet")]
     OVS_DROP_IP_TTL = 11, c"OVS_DROP_IP_TTL";
 }
 

@@ -147,6 +147,10 @@ fn attr_of(action: &Action) -> (u32, usize) {
                 .saturating_add(in_list(list_len(&check.if_less_equal.actions)))
                 .saturating_add(in_list(list_len(&check.if_greater.actions))),
         ),
+        Action::DecTtl(nested) => (
+            uapi::ovs_action_attr_OVS_ACTION_ATTR_DEC_TTL,
+            in_list(list_len(&nested.actions)),
+        ),
         Action::Trunc(_) => (uapi::ovs_action_attr_OVS_ACTION_ATTR_TRUNC, 4),
         Action::Meter(_) => (uapi::ovs_action_attr_OVS_ACTION_ATTR_METER, 4),
         Action::Drop(_) => (uapi::ovs_action_attr_OVS_ACTION_ATTR_DROP, 4),

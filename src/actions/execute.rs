@@ -38,6 +38,7 @@ use kernel_ext::{
 use super::{
     cb::OvsSkbCb,
     check_pkt_len::execute_check_pkt_len,
+    dec_ttl::execute_dec_ttl,
     output::{
         do_output,
         output_userspace, //
@@ -66,6 +67,7 @@ use crate::{
         OVS_DROP_DEFERRED_LIMIT,
         OVS_DROP_EXPLICIT,
         OVS_DROP_EXPLICIT_WITH_ERROR,
+        OVS_DROP_IP_TTL,
         OVS_DROP_LAST_ACTION,
         OVS_DROP_METER,
         OVS_DROP_RECURSION_LIMIT, //
@@ -335,6 +337,19 @@ fn do_execute_actions<'g>(
                 });
                 return Ok(());
             }
+            Action::DecTtl(nested) => match execute_dec_ttl(&mut skb, key) {
+                // C: `dec_ttl_exception_handler()`.
+                Err(e) if e == EHOSTUNREACH => {
+                    if nested.actions.is_empty() {
+                        skb.free(OVS_DROP_IP_TTL);
+                        return Ok(());
+                    }
+                    actions = &nested.actions;
+                    iter = actions.iter();
+                    continue;
+                }
+                result => result,
+            },
             // From here on, actions that do something apart from this list, on
             // the packet if they are last and on a copy of it otherwise.
             Action::Recirc(recirc_id) => match update_key(&mut skb, key) {

@@ -39,7 +39,7 @@ fn masked<const N: usize>(old: [u8; N], key: [u8; N], mask: [u8; N]) -> [u8; N] 
 
 /// A header at `offset` of a packet's bytes, to be changed.
 #[inline]
-fn header_mut<T>(bytes: &mut [u8], offset: usize) -> Option<&mut T>
+pub(super) fn header_mut<T>(bytes: &mut [u8], offset: usize) -> Option<&mut T>
 where
     T: FromBytes + IntoBytes + Immutable + KnownLayout + Unaligned,
 {
@@ -50,7 +50,7 @@ where
 /// Where a header is that must be in the packet, from `data`. The error cannot
 /// happen in a packet whose key was extracted.
 #[inline]
-fn offset(offset: isize) -> Result<usize> {
+pub(super) fn offset(offset: isize) -> Result<usize> {
     usize::try_from(offset).map_err(|_| ENOMEM)
 }
 

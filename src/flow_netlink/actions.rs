@@ -4,6 +4,7 @@
 //! that packets run.
 
 mod check_pkt_len;
+mod dec_ttl;
 
 use super::{
     set::SetContext,
@@ -97,7 +98,8 @@ const fn action_len(ty: u16) -> Option<Option<usize>> {
         | OVS_ACTION_ATTR_SET_MASKED
         | OVS_ACTION_ATTR_SAMPLE
         | OVS_ACTION_ATTR_CLONE
-        | OVS_ACTION_ATTR_CHECK_PKT_LEN => None,
+        | OVS_ACTION_ATTR_CHECK_PKT_LEN
+        | OVS_ACTION_ATTR_DEC_TTL => None,
         _ => return None,
     })
 }
@@ -374,6 +376,7 @@ impl Copier<'_> {
                 OVS_ACTION_ATTR_SAMPLE => state.sample(a, last, depth)?,
                 OVS_ACTION_ATTR_CLONE => state.clone_action(a, last, depth)?,
                 OVS_ACTION_ATTR_CHECK_PKT_LEN => state.check_pkt_len(a, last, depth)?,
+                OVS_ACTION_ATTR_DEC_TTL => state.dec_ttl(a, depth)?,
                 OVS_ACTION_ATTR_SET => state.set(a, false)?,
                 OVS_ACTION_ATTR_SET_MASKED => state.set(a, true)?,
                 _ => (state.plain(a, last)?, a.len()),

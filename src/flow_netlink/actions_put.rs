@@ -71,7 +71,8 @@ fn set_action_to_attr<W: AttrWriter>(set: &SetAction, w: &mut W) -> Result {
     put_nest(w, OVS_ACTION_ATTR_SET_MASKED, |w| w.put(ty, both))
 }
 
-/// C: the default case of `ovs_nla_put_actions()`, and what it calls.
+/// C: the default case of `ovs_nla_put_actions()`, `clone_action_to_attr()`,
+/// `dec_ttl_action_to_attr()`, and what it calls.
 fn action_to_attr<W: AttrWriter>(action: &Action, w: &mut W) -> Result {
     match action {
         Action::Output(port) => w.put_u32(OVS_ACTION_ATTR_OUTPUT, *port),
@@ -129,6 +130,11 @@ fn action_to_attr<W: AttrWriter>(action: &Action, w: &mut W) -> Result {
             ovs_nla_put_actions(&clone.actions, w)
         }),
         Action::CheckPktLen(action) => check_pkt_len_action_to_attr(action, w),
+        Action::DecTtl(nested) => put_nest(w, OVS_ACTION_ATTR_DEC_TTL, |w| {
+            put_nest(w, OVS_DEC_TTL_ATTR_ACTION, |w| {
+                ovs_nla_put_actions(&nested.actions, w)
+            })
+        }),
         Action::Trunc(max_len) => w.put_u32(OVS_ACTION_ATTR_TRUNC, *max_len),
         Action::Meter(meter_id) => w.put_u32(OVS_ACTION_ATTR_METER, *meter_id),
         Action::Drop(error) => w.put_u32(OVS_ACTION_ATTR_DROP, *error),

@@ -114,6 +114,7 @@ attr_types! {
     OVS_ACTION_ATTR_CLONE = ovs_action_attr_OVS_ACTION_ATTR_CLONE;
     OVS_ACTION_ATTR_ADD_MPLS = ovs_action_attr_OVS_ACTION_ATTR_ADD_MPLS;
     OVS_ACTION_ATTR_CHECK_PKT_LEN = ovs_action_attr_OVS_ACTION_ATTR_CHECK_PKT_LEN;
+    OVS_ACTION_ATTR_DEC_TTL = ovs_action_attr_OVS_ACTION_ATTR_DEC_TTL;
     OVS_ACTION_ATTR_DROP = ovs_action_attr_OVS_ACTION_ATTR_DROP;
 
     OVS_SAMPLE_ATTR_PROBABILITY = ovs_sample_attr_OVS_SAMPLE_ATTR_PROBABILITY;
@@ -125,6 +126,9 @@ attr_types! {
     OVS_CHECK_PKT_LEN_ATTR_ACTIONS_IF_LESS_EQUAL =
         ovs_check_pkt_len_attr_OVS_CHECK_PKT_LEN_ATTR_ACTIONS_IF_LESS_EQUAL;
     OVS_CHECK_PKT_LEN_ATTR_COUNT = ovs_check_pkt_len_attr___OVS_CHECK_PKT_LEN_ATTR_MAX;
+
+    OVS_DEC_TTL_ATTR_ACTION = ovs_dec_ttl_attr_OVS_DEC_TTL_ATTR_ACTION;
+    OVS_DEC_TTL_ATTR_COUNT = ovs_dec_ttl_attr___OVS_DEC_TTL_ATTR_MAX;
 
     OVS_USERSPACE_ATTR_PID = ovs_userspace_attr_OVS_USERSPACE_ATTR_PID;
     OVS_USERSPACE_ATTR_USERDATA = ovs_userspace_attr_OVS_USERSPACE_ATTR_USERDATA;
@@ -148,6 +152,9 @@ pub(crate) const CT_SUPPORTED_MASK: u32 = kernel_ext::uapi::OVS_CS_F_NEW
     | kernel_ext::uapi::OVS_CS_F_TRACKED
     | kernel_ext::uapi::OVS_CS_F_SRC_NAT
     | kernel_ext::uapi::OVS_CS_F_DST_NAT;
+
+/// The last type of a `dec_ttl` action's attributes.
+pub(crate) const OVS_DEC_TTL_ATTR_MAX: u16 = OVS_DEC_TTL_ATTR_COUNT - 1;
 
 /// `OVS_FRAG_TYPE_LATER`: a fragment without the transport header.
 pub(crate) const OVS_FRAG_TYPE_LATER: u8 =

@@ -560,6 +560,7 @@ impl<'a, F: FnMut(u16) -> Result<OutPort, Reason>> Builder<'a, F> {
                 Action::Userspace(_) => return Err(Reason::ActionUserspace),
                 Action::Sample(_) => return Err(Reason::ActionSample),
                 Action::CheckPktLen(_) => return Err(Reason::ActionCheckPktLen),
+                Action::DecTtl(_) => return Err(Reason::ActionDecTtl),
                 Action::Trunc(_) => return Err(Reason::ActionTrunc),
                 Action::Hash { .. } => return Err(Reason::ActionHash),
                 Action::Meter(_) => return Err(Reason::ActionMeter),
@@ -616,6 +617,7 @@ fn is_visible(action: &Action, depth: u32) -> bool {
         | Action::Recirc(_)
         | Action::Sample(_)
         | Action::CheckPktLen(_)
+        | Action::DecTtl(_)
         | Action::Meter(_) => true,
     }
 }

@@ -108,6 +108,7 @@ reasons! {
     MatchMpls = "match on MPLS",
     ActionMpls = "action push_mpls, pop_mpls, add_mpls or set of MPLS",
     ActionCheckPktLen = "action check_pkt_len",
+    ActionDecTtl = "action dec_ttl",
 }
 
 impl Reason {

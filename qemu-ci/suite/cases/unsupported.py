@@ -22,7 +22,6 @@ ACTIONS = {
     "ct_clear": (o.A_CT_CLEAR, b""),
     "push_nsh": (o.A_PUSH_NSH, NSH),
     "psample": (o.A_PSAMPLE, u32(1, 5)),
-    "dec_ttl": (o.A_DEC_TTL, nest(1)),
     "pop_nsh": (o.A_POP_NSH, b""),
 }
 
