@@ -13,6 +13,7 @@ pub mod netdevice;
 pub mod netfilter;
 pub mod netlink;
 pub mod notifier;
+pub mod psample;
 pub mod rtnetlink;
 pub mod rx_handler;
 pub mod skbuff;
