@@ -33,6 +33,7 @@ mod tests {
     type Put = fn(&mut AttrBuf) -> Result;
 
     const PID: u32 = 77;
+    const NLA_F_NESTED: u16 = 1 << 15;
 
     /// The masked key of an Ethernet packet.
     fn key(eth_type: u16, ip_proto: u8) -> SwFlowKey {
@@ -94,6 +95,11 @@ mod tests {
         nest(w, OVS_ACTION_ATTR_DEC_TTL, |w| {
             nest(w, OVS_DEC_TTL_ATTR_ACTION, put)
         })
+    }
+
+    /// As userspace sends it: with the flag that says that it is nested.
+    fn psample_of(w: &mut AttrBuf, put: Put) -> Result {
+        nest(w, OVS_ACTION_ATTR_PSAMPLE | NLA_F_NESTED, put)
     }
 
     fn userspace(w: &mut AttrBuf, put: Put) -> Result {
@@ -287,6 +293,32 @@ mod tests {
         Ok(())
     }
 
+    #[test]
+    fn psample_comes_back() -> Result {
+        let key = key(ETH_P_IP, IPPROTO_TCP);
+        for len in 0..=OVS_PSAMPLE_COOKIE_MAX_SIZE {
+            let cookie = &b"0123456789abcdef"[..len];
+            let payload = list(|w| {
+                w.put(OVS_PSAMPLE_ATTR_COOKIE, cookie)?;
+                w.put_u32(OVS_PSAMPLE_ATTR_GROUP, 7)
+            })?;
+            let sent = list(|w| w.put(OVS_ACTION_ATTR_PSAMPLE | NLA_F_NESTED, payload.as_slice()))?;
+            let shown = list(|w| w.put(OVS_ACTION_ATTR_PSAMPLE, payload.as_slice()))?;
+
+            let actions = copy(&key, sent.as_slice())?;
+            if let Some(Action::Psample(psample)) = actions.first() {
+                assert_eq!(psample.group, 7);
+                assert!(psample.cookie() == cookie);
+            } else {
+                return Err(EINVAL);
+            }
+            let mut buf = AttrBuf::new();
+            ovs_nla_put_actions(&actions, &mut buf)?;
+            assert!(buf.as_slice() == shown.as_slice());
+        }
+        Ok(())
+    }
+
     /// Lists that are refused for a TCP packet over IPv4, with the error.
     const BAD: &[(&str, Error, Put)] = &[
         ("type 0", EINVAL, |w| w.put_flag(0)),
@@ -459,6 +491,26 @@ mod tests {
         }),
         ("dec_ttl of what is wrong", EINVAL, |w| {
             dec_ttl_of(w, |w| w.put_flag(0))
+        }),
+        ("psample without the flag", EINVAL, |w| {
+            nest(w, OVS_ACTION_ATTR_PSAMPLE, |w| {
+                w.put_u32(OVS_PSAMPLE_ATTR_GROUP, 1)
+            })
+        }),
+        ("psample without a group", EINVAL, |w| {
+            psample_of(w, |w| w.put(OVS_PSAMPLE_ATTR_COOKIE, b"x"))
+        }),
+        ("psample with a long cookie", ERANGE, |w| {
+            psample_of(w, |w| {
+                w.put_u32(OVS_PSAMPLE_ATTR_GROUP, 1)?;
+                w.put(OVS_PSAMPLE_ATTR_COOKIE, &[1; 17])
+            })
+        }),
+        ("psample with more than that", EINVAL, |w| {
+            psample_of(w, |w| {
+                w.put_u32(OVS_PSAMPLE_ATTR_GROUP, 1)?;
+                w.put_flag(OVS_PSAMPLE_ATTR_COUNT)
+            })
         }),
         ("drop in a clone, not last", EINVAL, |w| {
             clone_of(w, |w| {

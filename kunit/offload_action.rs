@@ -554,6 +554,15 @@ mod tests {
             ),
             (
                 |w| {
+                    nest(w, OVS_ACTION_ATTR_PSAMPLE | 1 << 15, |w| {
+                        w.put_u32(OVS_PSAMPLE_ATTR_GROUP, 1)
+                    })?;
+                    to_2(w)
+                },
+                Reason::ActionPsample,
+            ),
+            (
+                |w| {
                     w.put_u32(OVS_ACTION_ATTR_TRUNC, 100)?;
                     to_2(w)
                 },

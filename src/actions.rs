@@ -8,6 +8,7 @@ pub(crate) mod check_pkt_len;
 pub(crate) mod dec_ttl;
 pub(crate) mod execute;
 mod output;
+mod psample;
 pub(crate) mod push_pop;
 pub(crate) mod set;
 
@@ -21,6 +22,8 @@ use zerocopy::network_endian::{
     U16 as Be16,
     U32 as Be32, //
 };
+
+use crate::flow_netlink::uapi::OVS_PSAMPLE_COOKIE_MAX_SIZE;
 
 /// A flow's actions. Freed a grace period after they are replaced.
 ///
@@ -166,6 +169,8 @@ pub(crate) enum Action {
     /// Decrement the time to live. A packet whose time is over goes through
     /// these actions instead of the rest of the list.
     DecTtl(Arc<NestedActions>),
+    /// Send a sample to userspace.
+    Psample(KBox<PsampleAction>),
     /// Cut what later actions send to this many bytes.
     Trunc(u32),
     /// Drop if this meter says so.
@@ -228,6 +233,7 @@ impl Action {
             | Self::Meter(_)
             | Self::CheckPktLen(_)
             | Self::DecTtl(_)
+            | Self::Psample(_)
             | Self::Drop(_) => HashEffect::None,
         }
     }
@@ -261,6 +267,44 @@ pub(crate) struct CheckPktLenAction {
     pub(crate) if_less_equal: Arc<NestedActions>,
     /// What is done with longer ones.
     pub(crate) if_greater: Arc<NestedActions>,
+}
+
+/// `OVS_ACTION_ATTR_PSAMPLE`.
+pub(crate) struct PsampleAction {
+    /// The number of the group that the sample is of.
+    pub(crate) group: u32,
+    /// The payload as it came: what a dump gives back.
+    pub(crate) raw: KVec<u8>,
+    cookie: [u8; OVS_PSAMPLE_COOKIE_MAX_SIZE],
+    cookie_len: u8,
+}
+
+impl PsampleAction {
+    /// Fails with `ERANGE` for a cookie of more than
+    /// [`OVS_PSAMPLE_COOKIE_MAX_SIZE`] bytes, and with `ENOMEM`.
+    pub(crate) fn new(group: u32, cookie: &[u8], payload: &[u8]) -> Result<Self> {
+        let mut bytes = [0; OVS_PSAMPLE_COOKIE_MAX_SIZE];
+        bytes
+            .get_mut(..cookie.len())
+            .ok_or(ERANGE)?
+            .copy_from_slice(cookie);
+        let mut raw = KVec::new();
+        raw.extend_from_slice(payload, GFP_KERNEL)?;
+        Ok(Self {
+            group,
+            raw,
+            cookie: bytes,
+            // CAST: At most `OVS_PSAMPLE_COOKIE_MAX_SIZE`.
+            cookie_len: cookie.len() as u8,
+        })
+    }
+
+    /// What the sample comes with, so that the user knows what it is of.
+    pub(crate) fn cookie(&self) -> &[u8] {
+        self.cookie
+            .get(..self.cookie_len.into())
+            .unwrap_or_default()
+    }
 }
 
 /// `OVS_ACTION_ATTR_SET` and `OVS_ACTION_ATTR_SET_MASKED`.

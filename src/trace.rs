@@ -151,6 +151,10 @@ fn attr_of(action: &Action) -> (u32, usize) {
             uapi::ovs_action_attr_OVS_ACTION_ATTR_DEC_TTL,
             in_list(list_len(&nested.actions)),
         ),
+        Action::Psample(psample) => (
+            uapi::ovs_action_attr_OVS_ACTION_ATTR_PSAMPLE,
+            psample.raw.len(),
+        ),
         Action::Trunc(_) => (uapi::ovs_action_attr_OVS_ACTION_ATTR_TRUNC, 4),
         Action::Meter(_) => (uapi::ovs_action_attr_OVS_ACTION_ATTR_METER, 4),
         Action::Drop(_) => (uapi::ovs_action_attr_OVS_ACTION_ATTR_DROP, 4),

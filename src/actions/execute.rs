@@ -43,6 +43,7 @@ use super::{
         do_output,
         output_userspace, //
     },
+    psample::execute_psample,
     push_pop::{
         pop_eth,
         pop_mpls,
@@ -336,6 +337,15 @@ fn do_execute_actions<'g>(
                     _ => OVS_DROP_EXPLICIT_WITH_ERROR,
                 });
                 return Ok(());
+            }
+            Action::Psample(psample) => {
+                execute_psample(exec, &skb, psample);
+                skb.cb_mut::<OvsSkbCb>().cutlen = u32::MAX;
+                if last {
+                    skb.consume();
+                    return Ok(());
+                }
+                Ok(())
             }
             Action::DecTtl(nested) => match execute_dec_ttl(&mut skb, key) {
                 // C: `dec_ttl_exception_handler()`.

@@ -5,7 +5,9 @@
 
 mod check_pkt_len;
 mod dec_ttl;
+mod psample;
 
+use self::psample::validate_psample;
 use super::{
     set::SetContext,
     uapi::*, //
@@ -71,6 +73,7 @@ fn actions_may_change_flow(mut actions: AttrIter<'_>) -> bool {
                 | OVS_ACTION_ATTR_TRUNC
                 | OVS_ACTION_ATTR_USERSPACE
                 | OVS_ACTION_ATTR_DROP
+                | OVS_ACTION_ATTR_PSAMPLE
         )
     })
 }
@@ -99,7 +102,8 @@ const fn action_len(ty: u16) -> Option<Option<usize>> {
         | OVS_ACTION_ATTR_SAMPLE
         | OVS_ACTION_ATTR_CLONE
         | OVS_ACTION_ATTR_CHECK_PKT_LEN
-        | OVS_ACTION_ATTR_DEC_TTL => None,
+        | OVS_ACTION_ATTR_DEC_TTL
+        | OVS_ACTION_ATTR_PSAMPLE => None,
         _ => return None,
     })
 }
@@ -295,6 +299,10 @@ impl Copier<'_> {
             }
 
             OVS_ACTION_ATTR_DROP if last => Action::Drop(a.get_u32().ok_or(EINVAL)?),
+
+            OVS_ACTION_ATTR_PSAMPLE => {
+                Action::Psample(KBox::new(validate_psample(a)?, GFP_KERNEL)?)
+            }
 
             _ => return Err(EINVAL),
         })

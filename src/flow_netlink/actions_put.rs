@@ -135,6 +135,7 @@ fn action_to_attr<W: AttrWriter>(action: &Action, w: &mut W) -> Result {
                 ovs_nla_put_actions(&nested.actions, w)
             })
         }),
+        Action::Psample(psample) => w.put(OVS_ACTION_ATTR_PSAMPLE, &psample.raw),
         Action::Trunc(max_len) => w.put_u32(OVS_ACTION_ATTR_TRUNC, *max_len),
         Action::Meter(meter_id) => w.put_u32(OVS_ACTION_ATTR_METER, *meter_id),
         Action::Drop(error) => w.put_u32(OVS_ACTION_ATTR_DROP, *error),

@@ -116,6 +116,7 @@ attr_types! {
     OVS_ACTION_ATTR_CHECK_PKT_LEN = ovs_action_attr_OVS_ACTION_ATTR_CHECK_PKT_LEN;
     OVS_ACTION_ATTR_DEC_TTL = ovs_action_attr_OVS_ACTION_ATTR_DEC_TTL;
     OVS_ACTION_ATTR_DROP = ovs_action_attr_OVS_ACTION_ATTR_DROP;
+    OVS_ACTION_ATTR_PSAMPLE = ovs_action_attr_OVS_ACTION_ATTR_PSAMPLE;
 
     OVS_SAMPLE_ATTR_PROBABILITY = ovs_sample_attr_OVS_SAMPLE_ATTR_PROBABILITY;
     OVS_SAMPLE_ATTR_ACTIONS = ovs_sample_attr_OVS_SAMPLE_ATTR_ACTIONS;
@@ -129,6 +130,10 @@ attr_types! {
 
     OVS_DEC_TTL_ATTR_ACTION = ovs_dec_ttl_attr_OVS_DEC_TTL_ATTR_ACTION;
     OVS_DEC_TTL_ATTR_COUNT = ovs_dec_ttl_attr___OVS_DEC_TTL_ATTR_MAX;
+
+    OVS_PSAMPLE_ATTR_GROUP = ovs_psample_attr_OVS_PSAMPLE_ATTR_GROUP;
+    OVS_PSAMPLE_ATTR_COOKIE = ovs_psample_attr_OVS_PSAMPLE_ATTR_COOKIE;
+    OVS_PSAMPLE_ATTR_COUNT = ovs_psample_attr___OVS_PSAMPLE_ATTR_MAX;
 
     OVS_USERSPACE_ATTR_PID = ovs_userspace_attr_OVS_USERSPACE_ATTR_PID;
     OVS_USERSPACE_ATTR_USERDATA = ovs_userspace_attr_OVS_USERSPACE_ATTR_USERDATA;
@@ -155,6 +160,10 @@ pub(crate) const CT_SUPPORTED_MASK: u32 = kernel_ext::uapi::OVS_CS_F_NEW
 
 /// The last type of a `dec_ttl` action's attributes.
 pub(crate) const OVS_DEC_TTL_ATTR_MAX: u16 = OVS_DEC_TTL_ATTR_COUNT - 1;
+
+/// How long the cookie of a `psample` action can be, in bytes.
+pub(crate) const OVS_PSAMPLE_COOKIE_MAX_SIZE: usize =
+    kernel_ext::uapi::OVS_PSAMPLE_COOKIE_MAX_SIZE as usize;
 
 /// `OVS_FRAG_TYPE_LATER`: a fragment without the transport header.
 pub(crate) const OVS_FRAG_TYPE_LATER: u8 =

@@ -561,6 +561,7 @@ impl<'a, F: FnMut(u16) -> Result<OutPort, Reason>> Builder<'a, F> {
                 Action::Sample(_) => return Err(Reason::ActionSample),
                 Action::CheckPktLen(_) => return Err(Reason::ActionCheckPktLen),
                 Action::DecTtl(_) => return Err(Reason::ActionDecTtl),
+                Action::Psample(_) => return Err(Reason::ActionPsample),
                 Action::Trunc(_) => return Err(Reason::ActionTrunc),
                 Action::Hash { .. } => return Err(Reason::ActionHash),
                 Action::Meter(_) => return Err(Reason::ActionMeter),
@@ -618,6 +619,7 @@ fn is_visible(action: &Action, depth: u32) -> bool {
         | Action::Sample(_)
         | Action::CheckPktLen(_)
         | Action::DecTtl(_)
+        | Action::Psample(_)
         | Action::Meter(_) => true,
     }
 }

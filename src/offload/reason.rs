@@ -109,6 +109,7 @@ reasons! {
     ActionMpls = "action push_mpls, pop_mpls, add_mpls or set of MPLS",
     ActionCheckPktLen = "action check_pkt_len",
     ActionDecTtl = "action dec_ttl",
+    ActionPsample = "action psample",
 }
 
 impl Reason {

@@ -21,7 +21,6 @@ ACTIONS = {
     "ct nat": (o.A_CT, attr(1) + nest(6, attr(1))),
     "ct_clear": (o.A_CT_CLEAR, b""),
     "push_nsh": (o.A_PUSH_NSH, NSH),
-    "psample": (o.A_PSAMPLE, u32(1, 5)),
     "pop_nsh": (o.A_POP_NSH, b""),
 }
 
