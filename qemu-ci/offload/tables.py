@@ -332,6 +332,15 @@ ACTIONS = [
     Entry("clone at the end", UDP4, f"{VF2},clone({SET_ETH},{VF1})", udp4()),
     Entry("sample", UDP4, f"sample(sample=100.0%,actions({VF1}))", udp4(), why="sample"),
     Entry("userspace", UDP4, f"userspace(pid=4294967280),{VF1}", udp4(), why="userspace"),
+    Entry(
+        "check_pkt_len",
+        UDP4,
+        o.a_check_pkt_len(1400, o.a_output(VF1), o.a_output(VF2)),
+        udp4(),
+        why="check_pkt_len",
+    ),
+    Entry("dec_ttl", UDP4, o.a_dec_ttl() + o.a_output(VF1), udp4(), why="dec_ttl"),
+    Entry("psample", UDP4, o.a_psample(7) + o.a_output(VF1), udp4(), why="psample"),
     Entry("hash", UDP4, o.a_hash(0) + o.a_output(VF1), udp4(), why="hash"),
     Entry("pop_eth", UDP4, o.a_pop_eth() + o.a_output(VF1), udp4(), why="pop_eth"),
     Entry(

@@ -7,7 +7,7 @@ import hashlib
 import socket
 import struct
 
-from nlcore import attr, be16, nest, parse_attrs, string, u16, u32
+from nlcore import NLA_F_NESTED, attr, be16, nest, parse_attrs, string, u16, u32
 
 DP, VPORT, FLOW, PACKET = "ovs_datapath", "ovs_vport", "ovs_flow", "ovs_packet"
 METER, CT_LIMIT = "ovs_meter", "ovs_ct_limit"
@@ -158,6 +158,9 @@ DEFAULT_ZONE = -1
 
 US_PID, US_USERDATA, US_EGRESS_TUN_PORT, US_ACTIONS = range(1, 5)
 SA_PROBABILITY, SA_ACTIONS = 1, 2
+CP_PKT_LEN, CP_GREATER, CP_LESS_EQUAL = 1, 2, 3
+DT_ACTION = 1
+PS_GROUP, PS_COOKIE = 1, 2
 
 KEY_NAMES = (
     "unspec encap priority in_port ethernet vlan ethertype ipv4 ipv6 tcp udp "
@@ -346,6 +349,26 @@ def a_meter(ident):
     return u32(A_METER, ident)
 
 
+def a_check_pkt_len(length, less_equal=b"", greater=b""):
+    return nest(
+        A_CHECK_PKT_LEN,
+        u16(CP_PKT_LEN, length),
+        nest(CP_LESS_EQUAL, less_equal),
+        nest(CP_GREATER, greater),
+    )
+
+
+def a_dec_ttl(*actions):
+    return nest(A_DEC_TTL, nest(DT_ACTION, *actions))
+
+
+def a_psample(group, cookie=None):
+    parts = [u32(PS_GROUP, group)]
+    if cookie is not None:
+        parts.append(attr(PS_COOKIE, cookie))
+    return nest(A_PSAMPLE | NLA_F_NESTED, *parts)
+
+
 def a_drop(code=0):
     return u32(A_DROP, code)
 
@@ -401,6 +424,13 @@ USERSPACE = {
 }
 ACTIONS = {}
 SAMPLE = {SA_PROBABILITY: ("probability", "u32"), SA_ACTIONS: ("actions", ACTIONS)}
+CHECK_PKT_LEN = {
+    CP_PKT_LEN: ("pkt_len", "u16"),
+    CP_GREATER: ("greater", ACTIONS),
+    CP_LESS_EQUAL: ("less_equal", ACTIONS),
+}
+DEC_TTL = {DT_ACTION: ("actions", ACTIONS)}
+PSAMPLE = {PS_GROUP: ("group", "u32"), PS_COOKIE: ("cookie", "hex")}
 SET_KEY = {k: (v[0], "hex") for k, v in KEY.items()}
 ACTIONS.update(
     {
@@ -424,11 +454,11 @@ ACTIONS.update(
         A_POP_NSH: ("pop_nsh", "hex"),
         A_METER: ("meter", "u32"),
         A_CLONE: ("clone", ACTIONS),
-        A_CHECK_PKT_LEN: ("check_pkt_len", "hex"),
+        A_CHECK_PKT_LEN: ("check_pkt_len", CHECK_PKT_LEN),
         A_ADD_MPLS: ("add_mpls", "hex"),
-        A_DEC_TTL: ("dec_ttl", "hex"),
+        A_DEC_TTL: ("dec_ttl", DEC_TTL),
         A_DROP: ("drop", "u32"),
-        A_PSAMPLE: ("psample", "hex"),
+        A_PSAMPLE: ("psample", PSAMPLE),
     }
 )
 

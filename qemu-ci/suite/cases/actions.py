@@ -39,10 +39,13 @@ IN_SCOPE = (
     o.A_POP_ETH,
     o.A_METER,
     o.A_CLONE,
+    o.A_CHECK_PKT_LEN,
+    o.A_DEC_TTL,
     o.A_DROP,
     o.A_PUSH_MPLS,
     o.A_POP_MPLS,
     o.A_ADD_MPLS,
+    o.A_PSAMPLE,
 )
 
 
@@ -346,6 +349,9 @@ def sample(t):
         "userspace": o.a_userspace(5),
         "trunc": o.a_trunc(50),
         "udp": o.a_set(SETS["udp"]),
+        "check_pkt_len": o.a_check_pkt_len(100, o.a_output(1)),
+        "dec_ttl": o.a_dec_ttl(o.a_output(1)),
+        "psample": o.a_psample(1),
     }
     for name, body in inside.items():
         for after in (
@@ -452,6 +458,8 @@ def round_trip(t):
         o.a_push_mpls(o.d_lse(1))
         + o.a_set_masked(o.K_MPLS, b"\0\0\x10\0", b"\0\0\xf0\0")
         + o.a_clone(o.a_pop_mpls(0x8847)),
+        o.a_check_pkt_len(9, o.a_clone(o.a_output(1)), o.a_set(SETS["eth"])) + o.a_output(2),
+        o.a_dec_ttl(o.a_dec_ttl() + o.a_set(SETS["udp"])) + o.a_output(2),
         o.a_hash(1, 9) + o.a_trunc(99) + o.a_recirc(1),
         o.a_drop(7),
         b"",

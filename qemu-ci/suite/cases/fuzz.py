@@ -42,9 +42,6 @@ FOREIGN_ACTIONS = {
     o.A_CT_CLEAR,
     o.A_PUSH_NSH,
     o.A_POP_NSH,
-    o.A_CHECK_PKT_LEN,
-    o.A_DEC_TTL,
-    o.A_PSAMPLE,
 }
 
 
@@ -84,6 +81,10 @@ def foreign(data, level):
             if kind in (o.A_SET, o.A_SET_MASKED) and foreign(body, "key"):
                 return True
             if kind == o.A_CLONE and foreign(body, "actions"):
+                return True
+            if kind in (o.A_CHECK_PKT_LEN, o.A_DEC_TTL) and any(
+                foreign(part, "actions") for _, part in walk(body)
+            ):
                 return True
             if kind == o.A_SAMPLE:
                 for inner, part in walk(body):
@@ -139,13 +140,19 @@ class Grammar:
             lambda: o.a_userspace(rng.choice((0, 0x7FFFFFF0)), b"abc"),
             o.a_drop,
             lambda: o.a_meter(rng.choice((0, 1, 2, 1025))),
+            lambda: o.a_psample(rng.randrange(3), rng.choice((None, b"abc", bytes(17)))),
         ]
         if depth < 4 and rng.random() < 0.2:
             inner = self.actions(depth + 1)
-            return (
-                o.a_clone(inner)
-                if rng.random() < 0.5
-                else o.a_sample(rng.choice((0, 0xFFFFFFFF)), inner)
+            how = rng.randrange(6)
+            if how < 2:
+                return o.a_clone(inner)
+            if how < 4:
+                return o.a_sample(rng.choice((0, 0xFFFFFFFF)), inner)
+            if how == 4:
+                return o.a_dec_ttl(inner)
+            return o.a_check_pkt_len(
+                rng.choice((0, 60, 100, 65535)), inner, self.actions(depth + 1)
             )
         return rng.choice(simple)()
 

@@ -118,6 +118,11 @@ def actions(t):
         "sample": o.a_sample(0xFFFFFFFF, o.a_push_vlan(0x1005), out) + out,
         "nested": o.a_clone(o.a_clone(o.a_trunc(60), out), o.a_hash(0)) + out,
         "userspace": o.a_userspace(12345, userdata=b"abc"),
+        "check_pkt_len": o.a_check_pkt_len(100, o.a_set(o.k_udp(7, 8)) + out, out) + out,
+        "check_pkt_len, empty": o.a_check_pkt_len(100) + out,
+        "dec_ttl": o.a_dec_ttl(o.a_clone(out)) + out,
+        "dec_ttl, empty": o.a_dec_ttl(),
+        "psample": o.a_psample(1) + o.a_psample(1, b"abc") + out,
         "output to nowhere": o.a_output(77),
     }
     mask = o.k_in_port(0xFFFFFFFF) + o.k_type(0xFFFF)

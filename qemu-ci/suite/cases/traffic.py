@@ -38,13 +38,13 @@ FRAMES = {
 }
 
 
-def key_of(t, tap, frame):
+def key_of(t, tap, frame, header=None):
     """The key of a frame, as the kernel itself tells in a miss upcall.
 
     Installing it back is what ovs-vswitchd does for an exact flow.
     """
     t.up.nl.drain()
-    tap.write(frame)
+    tap.write(frame, header)
     for msg in t.up.nl.drain():
         got = dict(__import__("nlcore").parse_attrs(msg.payload(4))[0])
         return got[o.PK_KEY]
