@@ -92,21 +92,26 @@ fn dp_detach_port_notify(lock: &OvsGuard, vport: RcuArc<Vport>) {
     }
 }
 
-/// Deletes the ports whose devices have gone.
-///
-/// C: `ovs_dp_notify_wq()`, of which there is one for each namespace.
-fn ovs_dp_notify_wq() {
-    let lock = ovs_lock();
+/// Calls `f` with the ports whose devices have gone, which it deletes.
+fn for_each_port_gone(lock: &OvsGuard, f: impl Fn(RcuArc<Vport>)) {
     take_ports_gone(|ovs_net| {
-        ovs_net.for_each_dp(&lock, |dp| {
+        ovs_net.for_each_dp(lock, |dp| {
             for vport in ports_of(dp) {
                 if !vport.is_internal() && !vport.dev().is_ovs_port() {
-                    dp_detach_port_notify(&lock, vport);
+                    f(vport);
                 }
             }
             true
         });
     });
+}
+
+/// Deletes the ports whose devices have gone.
+///
+/// C: `ovs_dp_notify_wq()`, of which there is one for each namespace.
+fn ovs_dp_notify_wq() {
+    let lock = ovs_lock();
+    for_each_port_gone(&lock, |vport| dp_detach_port_notify(&lock, vport));
 }
 
 /// Hears of devices that go away.
@@ -155,19 +160,26 @@ impl NetdevNotifier for DpDeviceNotifier {
 }
 
 /// While this lives, ports go when their devices do. Unregistering comes before
-/// the work is waited for, and the list last, in the order of the fields.
+/// the work is waited for, and what that has left last, in the order of the
+/// fields.
 pub(crate) struct DpNotify {
     _notifier: NetdevNotifierRegistration<DpDeviceNotifier>,
     _work: StaticWorkGuard,
-    _list: PortsGone,
+    _rest: PortsGone,
 }
 
-/// Empties the list of what the work has not come to, as that refers to it.
+/// Deletes the ports that the work has not come to. Nobody listens any more.
+///
+/// Unregistering the notifier has untied all ports from their devices. Were they
+/// left to [`OvsNetOps::exit`](crate::datapath::ovs_net::OvsNetOps), which comes
+/// to one namespace after the other, then it could wait in the first one for a
+/// reference to a device that a port of the second one has.
 struct PortsGone;
 
 impl Drop for PortsGone {
     fn drop(&mut self) {
-        take_ports_gone(|_| ());
+        let lock = ovs_lock();
+        for_each_port_gone(&lock, |vport| ovs_dp_detach_port(&lock, vport));
     }
 }
 
@@ -178,7 +190,7 @@ impl DpNotify {
         Ok(Self {
             _notifier: NetdevNotifierRegistration::new()?,
             _work: work,
-            _list: PortsGone,
+            _rest: PortsGone,
         })
     }
 }

@@ -50,6 +50,7 @@ use kernel_ext::{
     uapi, //
 };
 
+use self::internal_dev::LeavingLink;
 use crate::{
     actions::{
         cb::OvsSkbCb,
@@ -158,6 +159,8 @@ pub(crate) struct Vport {
     upcall_portids: RcuSlot<VportPortids>,
     upcall_stats: PerCpu<VportUpcallStats>,
     block: PortBlock,
+    /// For an internal port that was deleted.
+    leaving: LeavingLink,
 }
 
 /// What a new port is to be.
@@ -217,6 +220,7 @@ impl VportInit {
                 upcall_portids: self.upcall_portids,
                 upcall_stats: self.upcall_stats,
                 block: self.block,
+                leaving: LeavingLink::new(),
             },
             GFP_KERNEL,
         )?)
@@ -266,8 +270,9 @@ pub(crate) fn ovs_vport_add(lock: &OvsGuard, parms: &VportParms<'_>) -> Result<R
 
 /// Deletes a port, which is no longer among the datapath's ports. It may sleep.
 ///
-/// An internal port's device goes with it, and that waits for all references to
-/// the port; the caller must have no other than the one it gives away.
+/// An internal port's device goes with it, when the lock is released: that waits
+/// for all references to the port, so the caller must have none then but the one
+/// it gives away.
 ///
 /// C: `ovs_vport_del()`.
 pub(crate) fn ovs_vport_del(lock: &OvsGuard, vport: RcuArc<Vport>) {

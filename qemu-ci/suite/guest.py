@@ -101,6 +101,17 @@ def in_child(case, fams, module, out_fd):
     os._exit(0)
 
 
+def wait_for(pid, seconds):
+    """The status of a child, or None if it does not end."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return status
+        time.sleep(0.001)
+    return None
+
+
 def run_case(case, fams, module, factor):
     """Fork, and gather the child's result within its time."""
     rd, wr = os.pipe()
@@ -128,13 +139,21 @@ def run_case(case, fams, module, factor):
     os.close(rd)
     if timeout:
         os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
-    if timeout:
+    status = wait_for(pid, 10 * factor)
+    if status is None:
         result = {
             "case": case.name,
             "group": case.group,
             "status": "error",
-            "why": f"timeout after {case.timeout * factor:d}s",
+            "why": "the case's process cannot be killed: it waits in the kernel",
+            "stuck": True,
+        }
+    elif timeout:
+        result = {
+            "case": case.name,
+            "group": case.group,
+            "status": "error",
+            "why": f"timeout after {case.timeout * factor:g}s",
         }
     elif not data:
         result = {
@@ -223,6 +242,9 @@ def main():
             count[status] = count.get(status, 0) + 1
             if status not in ("ok", "skipped"):
                 print("{} {}: {}".format(status, case.name, result.get("why")), flush=True)
+            if result.get("stuck"):
+                # Whatever it waits for, or holds meanwhile, the others need.
+                return 1
         problem = module.unload()
         log.read()
         seconds = round(time.monotonic() - start, 1)

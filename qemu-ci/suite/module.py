@@ -10,7 +10,7 @@ DEPENDS = (
     "nf_conntrack nf_nat nf_conncount nf_defrag_ipv4 nf_defrag_ipv6 "
     "nf_conntrack_ovs nsh psample libcrc32c"
 ).split()
-PORTS = "tun veth dummy vxlan geneve ip_gre ip6_gre 8021q".split()
+PORTS = "tun veth dummy vxlan geneve ip_gre ip6_gre 8021q macvlan".split()
 
 
 def run(*cmd):

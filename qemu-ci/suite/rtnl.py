@@ -63,6 +63,12 @@ class Rtnl:
         data = nest(1, IFINFO.pack(0, 0, 0, 0, 0), string(IFLA_IFNAME, peer))
         self.add(name, "veth", data)
 
+    def over(self, name, kind, lower):
+        """A virtual device whose packets go through another: it goes when
+        that does."""
+        data = {"vlan": attr(1, struct.pack("=H", 10)), "macvlan": u32(1, 4)}[kind]
+        self.add(name, kind, data, u32(IFLA_LINK, self.index(lower)))
+
     def delete(self, name):
         ack, _ = self._do(RTM_DELLINK, 0, self.index(name))
         return ack.errno

@@ -126,6 +126,10 @@ impl PernetOperations for OvsNetOps {
     }
 
     /// C: `ovs_exit_net()`.
+    ///
+    /// Devices that go with this one's may be ports of other namespaces'
+    /// datapaths: they are waited for when the lock is released, so that
+    /// `dp_notify.rs` can delete those.
     fn exit(net: &Exit<'_>, ovs_net: &OvsNet) {
         let lock = ovs_lock();
         #[cfg(CONFIG_NETFILTER_CONNCOUNT)]

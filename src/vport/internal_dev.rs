@@ -3,6 +3,8 @@
 //! Internal ports: devices of which the host sends to the datapath and receives
 //! from it. One of them, with the datapath's name, is its local port.
 
+use core::cell::Cell;
+
 use kernel::{
     c_str,
     prelude::*, //
@@ -169,25 +171,83 @@ pub(super) fn create(_lock: &OvsGuard, parms: &VportParms<'_>) -> Result<RcuArc<
     Ok(vport)
 }
 
-/// Deletes an internal port and its device. Waits until nothing refers to
-/// either any more.
+/// Deletes an internal port. Its device is unregistered, and waited for, when
+/// `ovs_mutex` is released.
 ///
-/// C: `internal_dev_destroy()`.
-pub(super) fn destroy(_lock: &OvsGuard, vport: RcuArc<Vport>) {
+/// C: `internal_dev_destroy()`, which unregisters the device at once. That waits
+/// for references to the devices that go with it, such as VLAN devices over it;
+/// where one of those is a port, its reference goes when the port is deleted,
+/// which takes `ovs_mutex`.
+pub(super) fn destroy(lock: &OvsGuard, vport: RcuArc<Vport>) {
     let dev = vport.dev();
     dev.stop_queue();
-    let guard = RtnlGuard::new();
-    let rtnl = guard.proof();
-    vport.block().unbind(rtnl);
-    let _ = dev.set_promiscuity(-1, rtnl);
-    DEVICE_OPS.unregister(dev, rtnl);
-    // The device has stopped sending. Releasing the lock waits for the
-    // references to the device, one of which is the port's.
+    {
+        let guard = RtnlGuard::new();
+        let rtnl = guard.proof();
+        vport.block().unbind(rtnl);
+        let _ = dev.set_promiscuity(-1, rtnl);
+    }
+    // What the device still sends is dropped.
     if let Some(private) = DEVICE_OPS.data(dev) {
         private.vport.replace(None);
     }
-    drop(vport);
-    drop(guard);
+    lock.leaving.push(vport);
+}
+
+/// A place in [`LeavingDevices`], which every port has.
+pub(super) struct LeavingLink(RcuSlot<Vport>);
+
+impl LeavingLink {
+    /// In no list.
+    pub(super) const fn new() -> Self {
+        Self(RcuSlot::empty())
+    }
+}
+
+/// Internal ports that were deleted, the first one first. Dropping it
+/// unregisters their devices, and waits until nothing refers to them any more.
+///
+/// It must not be dropped under `ovs_mutex` or the rtnl lock.
+pub(crate) struct LeavingDevices {
+    first: Cell<Option<RcuArc<Vport>>>,
+    last: Cell<Option<RcuArc<Vport>>>,
+}
+
+impl LeavingDevices {
+    /// None.
+    pub(crate) const fn new() -> Self {
+        Self {
+            first: Cell::new(None),
+            last: Cell::new(None),
+        }
+    }
+
+    /// Adds a port, which is given away.
+    fn push(&self, vport: RcuArc<Vport>) {
+        match self.last.replace(Some(vport.clone())) {
+            Some(last) => drop(last.leaving.0.replace(Some(vport))),
+            None => self.first.set(Some(vport)),
+        }
+    }
+}
+
+impl Drop for LeavingDevices {
+    fn drop(&mut self) {
+        self.last.set(None);
+        let mut next = self.first.take();
+        while let Some(vport) = next {
+            next = vport.leaving.0.replace(None);
+            let dev = vport.dev().hold(GFP_KERNEL);
+            let guard = RtnlGuard::new();
+            // If its namespace ends meanwhile, it is unregistered already.
+            DEVICE_OPS.unregister(&dev, guard.proof());
+            // Releasing the rtnl lock waits for the references to the device, of
+            // which these are two.
+            drop(vport);
+            drop(dev);
+            drop(guard);
+        }
+    }
 }
 
 /// Gives a packet to the host, as received by an internal port's device.

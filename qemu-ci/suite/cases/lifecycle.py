@@ -2,12 +2,13 @@
 """Devices and namespaces that come, move, are renamed and go."""
 
 import os
+import time
 
 import frames as f
 import ovsattr as o
 import ovsnl
-from nlcore import NLM_F_ECHO, string, u32
-from registry import case
+from nlcore import NLM_F_ECHO, attr, string, u32
+from registry import case, case_each
 
 
 class Netns:
@@ -315,3 +316,136 @@ def carrier(t):
     t.inject("carrier", t.taps["t1"], f.udp4())
     t.vport_get("v0")
     t.note("peer", t.rt.get("v1")["stats"])
+
+
+def in_time(t, label, func, seconds=20):
+    """Call func in a process of its own, which may never come back from the
+    kernel, and record the errno that it gives."""
+    pid = os.fork()
+    if not pid:
+        err = 255
+        try:
+            err = func()
+        finally:
+            os._exit(err)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            t.note(label, os.waitstatus_to_exitcode(status))
+            return
+        time.sleep(0.01)
+    # Nothing that takes ovs_mutex comes back now, and the rest of the case
+    # would not end.
+    raise ovsnl.Failed(label + " hangs")
+
+
+def delete(t, family, attrs, dp=0):
+    """A function that sends a DEL request and gives its errno."""
+    return lambda: t.req("x", family, o.DEL, attrs, dp).errno
+
+
+# Devices over a port of one datapath are ports of another: what the kernel
+# waits for when the lower one goes is a reference that the other port has.
+# The C module waits with ovs_mutex held, which that port needs to go: none of
+# these ends there, ever, nor does any other request.
+
+
+@case_each("lifecycle", [("vlan", "vlan"), ("macvlan", "macvlan")], ours=True)
+def port_over_port(t, kind):
+    """The lower port is the local one of a datapath that is deleted, and then
+    an internal one that is deleted, and then of a datapath that goes with
+    it."""
+    t.switch(1)
+    for lower, what in (("dp1", "dp"), ("i0", "port"), ("i0", "dp")):
+        label = f"{what} {lower}: "
+        t.dp("dp1")
+        t.vport("i0", "dp1", kind=o.T_INTERNAL)
+        t.rt.up(lower)
+        for i in range(3):
+            t.rt.over(f"u{i:d}", kind if i == 0 else "macvlan", lower)
+            t.vport(f"u{i:d}", port=5 + i, pids=(t.up.pid,))
+        t.remember_links()
+        t.mc.drain()
+        if what == "dp":
+            gone_too = delete(t, o.DP, string(o.DP_NAME, "dp1"))
+        else:
+            gone_too = delete(t, o.VPORT, string(o.VP_NAME, "i0"))
+        in_time(t, label + "delete", gone_too)
+        for i in range(3):
+            gone(t, f"u{i:d}")
+        links = t.rt.get(lower)
+        t.check(links == {"errno": "ENODEV"}, f"{label}the device is there: {links}")
+        t.dump(label + "ports", o.VPORT, dp="dp0")
+        t.in_port_flow(1, o.a_output(5))
+        t.inject(label + "packet to the lost port", t.taps["t1"], f.udp4())
+        t.flush()
+        if what == "port":
+            in_time(t, label + "rest", delete(t, o.DP, string(o.DP_NAME, "dp1")))
+    in_time(t, "dp0", delete(t, o.DP, string(o.DP_NAME, "dp0")))
+
+
+@case("lifecycle", ours=True)
+def netns_end_with_port_over_port(t):
+    """A namespace ends, with two datapaths in it, of which the one that goes
+    first has the device that a port of the other is over."""
+    for _ in range(3):
+        other = Netns(t)
+        with other:
+            import nlcore
+            import rtnl
+
+            nl = nlcore.Socket()
+            rt = rtnl.Rtnl()
+            for name in ("x0", "x1"):
+                attrs = string(o.DP_NAME, name) + u32(o.DP_UPCALL_PID, 0)
+                t.req("new", o.DP, o.NEW, attrs, nl=nl)
+            rt.over("u0", "vlan", "x0")
+            attrs = string(o.VP_NAME, "u0") + u32(o.VP_TYPE, o.T_NETDEV)
+            attrs += attr(o.VP_UPCALL_PID, bytes(4))
+            reply = t.req("port", o.VPORT, o.NEW, attrs, rt.index("x1"), nl=nl)
+            t.check(reply.errno == 0, "u0 is a port")
+            nl.close()
+            rt.close()
+        other.close()
+        t.settle(0.5)
+        in_time(t, "dp0", lambda: t.dp("dp0").errno)
+        in_time(t, "dp0 goes", delete(t, o.DP, string(o.DP_NAME, "dp0")))
+
+
+@case("lifecycle", ours=True, timeout=40)
+def netns_end_below_port(t):
+    """A namespace ends, with the lower one of two ports in it, while the upper
+    one is in the other namespace: of a datapath there, and of an internal
+    port that was moved there."""
+    t.switch(1)
+    t.vport("i0", kind=o.T_INTERNAL)
+    for lower in ("x0", "i0"):
+        other = Netns(t)
+        if lower == "i0":
+            t.note("i0 moves", t.rt.set("i0", netns_fd=other.fd))
+        with other:
+            import nlcore
+            import rtnl
+
+            rt = rtnl.Rtnl()
+            if lower == "x0":
+                nl = nlcore.Socket()
+                attrs = string(o.DP_NAME, "x0") + u32(o.DP_UPCALL_PID, 0)
+                t.req("new", o.DP, o.NEW, attrs, nl=nl)
+                nl.close()
+            for i in range(2):
+                rt.over(f"u{i:d}", "macvlan", lower)
+            for i in range(2):
+                t.note("it moves", rt.set(f"u{i:d}", netns_fd=other.home))
+            rt.close()
+        for i in range(2):
+            t.vport(f"u{i:d}", port=5 + i)
+        t.mc.drain()
+        other.close()
+        for i in range(2):
+            gone(t, f"u{i:d}")
+        if lower == "i0":
+            gone(t, "i0")
+        t.dump("ports", o.VPORT, dp="dp0")
+    in_time(t, "dp0", delete(t, o.DP, string(o.DP_NAME, "dp0")))

@@ -3,6 +3,7 @@
 
 import os
 import socket
+import time
 
 import nlcore
 import ovsattr as o
@@ -77,6 +78,48 @@ def unload_with_state(t):
     t.check(problem is None, f"load again: {problem}")
     os.close(there)
     t.rt.delete("keepm")
+
+
+@case("module", timeout=60, netns=False, ours=True)
+def unload_port_over_port(t):
+    """Unload while a datapath has a port over the local port of another, in
+    the namespace that goes first: that must not wait for the other's. The C
+    module does, see lifecycle.py."""
+    t.mc.close()
+    t.mc = nlcore.Socket()
+    t.fam = fams()
+    t.by_id = {fam.ident: fam for fam in t.fam.values()}
+    t.dp("dpm")
+    t.rt.over("um", "vlan", "dpm")
+    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+    os.unshare(os.CLONE_NEWNET)
+    ovsnl.quiet_netns()
+    there = os.open("/proc/self/ns/net", os.O_RDONLY)
+    nl = nlcore.Socket()
+    t.pids[nl.portid] = "there"
+    attrs = nlcore.string(o.DP_NAME, "dpn") + nlcore.u32(o.DP_UPCALL_PID, 0)
+    t.req("new there", o.DP, o.NEW, attrs, nl=nl)
+    dpn = socket.if_nametoindex("dpn")
+    os.setns(home, os.CLONE_NEWNET)
+    t.note("um moves", t.rt.set("um", netns_fd=there))
+    attrs = nlcore.string(o.VP_NAME, "um") + nlcore.u32(o.VP_TYPE, o.T_NETDEV)
+    attrs += nlcore.attr(o.VP_UPCALL_PID, bytes(4))
+    reply = t.req("um is a port there", o.VPORT, o.NEW, attrs, dpn, nl=nl)
+    t.check(reply.errno == 0, "um is a port")
+    nl.close()
+    pid = os.fork()
+    if not pid:
+        os._exit(t.module.unload() is not None)
+    end = time.monotonic() + 20
+    while not os.waitpid(pid, os.WNOHANG)[0]:
+        if time.monotonic() > end:
+            raise ovsnl.Failed("rmmod hangs")
+        time.sleep(0.01)
+    t.check(not t.module.loaded(), "it is unloaded")
+    t.note("links", sorted(n for _, n in socket.if_nameindex() if n in ("dpm", "um")))
+    problem = t.module.load()
+    t.check(problem is None, f"load again: {problem}")
+    os.close(there)
 
 
 @case("module", timeout=30, netns=False)
