@@ -27,6 +27,7 @@
 #include <net/ip_tunnels.h>
 #include <net/net_namespace.h>
 #include <net/netfilter/nf_conntrack_count.h>
+#include <net/netfilter/nf_nat.h>
 #include <net/netns/generic.h>
 #include <net/pkt_cls.h>
 #include <net/psample.h>

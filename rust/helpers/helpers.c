@@ -22,6 +22,7 @@
 #include "net/ip_tunnels.c"
 #include "net/namespace.c"
 #include "net/netdevice.c"
+#include "net/netfilter/nf_conntrack.c"
 #include "net/skbuff.c"
 #include "percpu.c"
 #include "ratelimit.c"

@@ -127,13 +127,26 @@ __rust_helper void rust_helper_skb_tc_ext_del(struct sk_buff *skb)
 	skb_ext_del(skb, TC_SKB_EXT);
 }
 
-__rust_helper u32 rust_helper_tc_skb_ext_chain(const struct tc_skb_ext *ext)
-{
-	return ext->act_miss ? 0 : ext->chain;
-}
+/* The fields of a struct tc_skb_ext, some of which are bits. */
+struct rust_tc_skb_ext {
+	u32 chain;
+	u16 mru;
+	u16 zone;
+	bool post_ct;
+	bool post_ct_snat;
+	bool post_ct_dnat;
+};
 
-__rust_helper u16 rust_helper_tc_skb_ext_mru(const struct tc_skb_ext *ext)
+__rust_helper struct rust_tc_skb_ext
+rust_helper_tc_skb_ext_values(const struct tc_skb_ext *ext)
 {
-	return ext->mru;
+	return (struct rust_tc_skb_ext){
+		.chain = ext->act_miss ? 0 : ext->chain,
+		.mru = ext->mru,
+		.zone = ext->zone,
+		.post_ct = ext->post_ct,
+		.post_ct_snat = ext->post_ct_snat,
+		.post_ct_dnat = ext->post_ct_dnat,
+	};
 }
 #endif

@@ -23,6 +23,9 @@ struct ovs_trace_packet {
 	u32 ovs_flow_hash;
 	u32 recirc_id;
 	u16 eth_type;		/* As in the packet. */
+	u16 ct_zone;
+	u8 ct_state;
+	u8 ct_orig_proto;
 	u8 flow_key_valid;
 };
 
@@ -63,10 +66,9 @@ do {									\
 	__entry->recirc_id = packet->recirc_id;				\
 	__entry->keyaddr = packet->key;					\
 	__entry->key_eth_type = packet->eth_type;			\
-	/* There is no connection tracking yet. */			\
-	__entry->key_ct_state = 0;					\
-	__entry->key_ct_orig_proto = 0;					\
-	__entry->key_ct_zone = 0;					\
+	__entry->key_ct_state = packet->ct_state;			\
+	__entry->key_ct_orig_proto = packet->ct_orig_proto;		\
+	__entry->key_ct_zone = packet->ct_zone;				\
 	__entry->flow_key_valid = packet->flow_key_valid;		\
 } while (0)
 

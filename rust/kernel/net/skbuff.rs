@@ -191,6 +191,19 @@ impl SkBuff {
         unsafe { (*self.0.as_ptr()).active_extensions != 0 }
     }
 
+    /// Whether anything is known of the packet's connection, be it that it is
+    /// not to be tracked. C: `skb_get_nfct(skb) != 0`.
+    #[inline]
+    pub fn has_nfct(&self) -> bool {
+        #[cfg(CONFIG_NF_CONNTRACK)]
+        {
+            // SAFETY: By the type invariant.
+            unsafe { (*self.0.as_ptr())._nfct != 0 }
+        }
+        #[cfg(not(CONFIG_NF_CONNTRACK))]
+        false
+    }
+
     /// How much memory the packet is charged for. C: `skb->truesize`.
     #[inline]
     pub fn truesize(&self) -> u32 {

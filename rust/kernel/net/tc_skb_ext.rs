@@ -36,6 +36,17 @@ pub fn disable() {
     };
 }
 
+/// What became of a packet that traffic control had connection tracking look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PostCt {
+    /// The zone it was looked up in.
+    pub zone: u16,
+    /// Source addresses were translated.
+    pub snat: bool,
+    /// Destination addresses were translated.
+    pub dnat: bool,
+}
+
 /// What traffic control says of a packet that it could not finish with.
 ///
 /// C: `struct tc_skb_ext`.
@@ -45,6 +56,8 @@ pub struct TcSkbExt {
     pub chain: u32,
     /// The largest fragment that the packet was received in; 0 if it was not.
     pub mru: u16,
+    /// What connection tracking did with the packet, if it saw it.
+    pub post_ct: Option<PostCt>,
 }
 
 /// What traffic control says of the packet, if it says something and that is
@@ -58,9 +71,17 @@ pub fn find(skb: &SkBuff) -> Option<TcSkbExt> {
         // SAFETY: The packet is valid; what is found is part of it.
         return unsafe {
             let ext = bindings::skb_tc_ext(skb.as_ptr());
-            (!ext.is_null()).then(|| TcSkbExt {
-                chain: bindings::tc_skb_ext_chain(ext),
-                mru: bindings::tc_skb_ext_mru(ext),
+            (!ext.is_null()).then(|| {
+                let ext = bindings::tc_skb_ext_values(ext);
+                TcSkbExt {
+                    chain: ext.chain,
+                    mru: ext.mru,
+                    post_ct: ext.post_ct.then_some(PostCt {
+                        zone: ext.zone,
+                        snat: ext.post_ct_snat,
+                        dnat: ext.post_ct_dnat,
+                    }),
+                }
             })
         };
     }

@@ -31,6 +31,12 @@ pub struct Packet<'a> {
     pub recirc_id: u32,
     /// The key's Ethernet type, as it is in the packet.
     pub eth_type: [u8; 2],
+    /// The key's `ct_state`.
+    pub ct_state: u8,
+    /// The key's `ct_orig_proto`.
+    pub ct_orig_proto: u8,
+    /// The key's `ct_zone`.
+    pub ct_zone: u16,
     /// The key describes the packet.
     pub flow_key_valid: bool,
 }
@@ -45,6 +51,9 @@ impl Packet<'_> {
             ovs_flow_hash: self.ovs_flow_hash,
             recirc_id: self.recirc_id,
             eth_type: u16::from_ne_bytes(self.eth_type),
+            ct_state: self.ct_state,
+            ct_orig_proto: self.ct_orig_proto,
+            ct_zone: self.ct_zone,
             flow_key_valid: self.flow_key_valid.into(),
         }
     }
