@@ -324,7 +324,12 @@ mod tests {
         ("type 0", EINVAL, |w| w.put_flag(0)),
         ("type past the last", EINVAL, |w| w.put_flag(26)),
         ("internal type", EINVAL, |w| w.put(27, &[0; 12])),
-        ("ct", EINVAL, |w| w.put_flag(12)),
+        ("ct with what nobody knows", EINVAL, |w| {
+            nest(w, OVS_ACTION_ATTR_CT, |w| w.put_flag(10))
+        }),
+        ("long ct_clear", EINVAL, |w| {
+            w.put_u32(OVS_ACTION_ATTR_CT_CLEAR, 0)
+        }),
         ("short meter", EINVAL, |w| {
             w.put_u16(OVS_ACTION_ATTR_METER, 1)
         }),

@@ -23,7 +23,10 @@ use zerocopy::network_endian::{
     U32 as Be32, //
 };
 
-use crate::flow_netlink::uapi::OVS_PSAMPLE_COOKIE_MAX_SIZE;
+use crate::{
+    conntrack::ConntrackInfo,
+    flow_netlink::uapi::OVS_PSAMPLE_COOKIE_MAX_SIZE, //
+};
 
 /// A flow's actions. Freed a grace period after they are replaced.
 ///
@@ -175,6 +178,10 @@ pub(crate) enum Action {
     Trunc(u32),
     /// Drop if this meter says so.
     Meter(u32),
+    /// Have connection tracking look at the packet.
+    Ct(KBox<ConntrackInfo>),
+    /// Have the packet be one that was not to connection tracking.
+    CtClear,
     /// Drop, with this error code (`OVS_DROP_EXPLICIT` for 0, otherwise
     /// `OVS_DROP_EXPLICIT_WITH_ERROR`).
     Drop(u32),
@@ -227,6 +234,7 @@ impl Action {
                 SetField::Ipv6 { .. } => HashEffect::Changes,
                 _ => HashEffect::None,
             },
+            Self::Ct(info) if info.nat().is_enabled() => HashEffect::Changes,
             Self::SetTunnel(_)
             | Self::Sample(_)
             | Self::Clone(_)
@@ -234,6 +242,8 @@ impl Action {
             | Self::CheckPktLen(_)
             | Self::DecTtl(_)
             | Self::Psample(_)
+            | Self::Ct(_)
+            | Self::CtClear
             | Self::Drop(_) => HashEffect::None,
         }
     }

@@ -4,12 +4,48 @@
 //!
 //! C: `net/openvswitch/conntrack.c`.
 
+#[cfg(CONFIG_NF_CONNTRACK_OVS)]
+mod action;
+#[cfg(CONFIG_NF_CONNTRACK_OVS)]
+mod execute;
+#[cfg(CONFIG_NF_CONNTRACK_OVS)]
+mod key;
+#[cfg(all(CONFIG_NF_CONNTRACK_OVS, CONFIG_NF_CONNTRACK_LABELS))]
+mod labels;
 #[cfg(CONFIG_NETFILTER_CONNCOUNT)]
 pub(crate) mod limit;
+#[cfg(all(CONFIG_NF_CONNTRACK_OVS, CONFIG_NF_NAT_OVS))]
+mod nat;
+#[cfg(all(CONFIG_NF_CONNTRACK_OVS, not(CONFIG_NF_NAT_OVS)))]
+#[path = "conntrack/no_nat.rs"]
+mod nat;
 #[cfg(CONFIG_NETFILTER_CONNCOUNT)]
 pub(crate) mod netlink;
+#[cfg(not(CONFIG_NF_CONNTRACK_OVS))]
+mod none;
+
+#[cfg(not(CONFIG_NF_CONNTRACK_OVS))]
+pub(crate) use self::none::*;
+#[cfg(CONFIG_NF_CONNTRACK_OVS)]
+pub(crate) use self::{
+    action::{
+        ovs_ct_action_to_attr,
+        ovs_ct_copy_action,
+        ConntrackInfo,
+        OVS_CONNTRACK_INFO_LEN, //
+    },
+    execute::{
+        ovs_ct_clear,
+        ovs_ct_execute, //
+    },
+    key::ovs_ct_fill_key, //
+};
+
+use core::sync::atomic::Ordering;
 
 use kernel::prelude::*;
+#[cfg(all(CONFIG_NF_CONNTRACK_OVS, CONFIG_NF_CONNTRACK_LABELS))]
+use kernel_ext::net::netfilter::nf_conntrack_labels;
 use kernel_ext::net::{
     namespace::Net,
     netlink::AttrWriter, //
@@ -17,6 +53,10 @@ use kernel_ext::net::{
 use zerocopy::IntoBytes;
 
 use crate::{
+    datapath::ovs_net::{
+        OvsNet,
+        OVS_NET, //
+    },
     flow::key::SwFlowKey,
     flow_netlink::uapi::*, //
 };
@@ -29,24 +69,55 @@ macro_rules! nlerr {
     ($log:expr, $($args:tt)+) => {
         if $log {
             $crate::flow_netlink::log_out_of_line(|| {
-                ::kernel_ext::net_info_ratelimited!("netlink: {}\n", ::core::format_args!($($args)+));
+                ::kernel_ext::net_info_ratelimited!(
+                    "netlink: {}\n",
+                    ::kernel::prelude::fmt!($($args)+)
+                );
             });
         }
     };
 }
 use nlerr;
 
+/// Has connections of a namespace that has come up have labels, if that is
+/// possible.
+///
+/// C: `ovs_ct_init()`.
+pub(crate) fn ovs_ct_init(net: &Net, ovs_net: &OvsNet) {
+    #[cfg(all(CONFIG_NF_CONNTRACK_OVS, CONFIG_NF_CONNTRACK_LABELS))]
+    match nf_conntrack_labels::get(net) {
+        Ok(()) => ovs_net.xt_label.store(true, Ordering::Relaxed),
+        Err(_) => nlerr!(true, "Failed to set connlabel length"),
+    }
+    let _ = (net, ovs_net);
+}
+
+/// Takes back what [`ovs_ct_init`] did for a namespace that goes away.
+///
+/// C: `ovs_ct_exit_finish()`.
+pub(crate) fn ovs_ct_exit(net: &Net, ovs_net: &OvsNet) {
+    #[cfg(all(CONFIG_NF_CONNTRACK_OVS, CONFIG_NF_CONNTRACK_LABELS))]
+    if ovs_net.xt_label.swap(false, Ordering::Relaxed) {
+        nf_conntrack_labels::put(net);
+    }
+    let _ = (net, ovs_net);
+}
+
 /// Whether this kernel tracks what this key attribute is about, in this network
 /// namespace.
 ///
 /// C: `ovs_ct_verify()`.
-#[allow(clippy::match_like_matches_macro, reason = "depends on the kernel")]
-pub(crate) fn ovs_ct_verify(_net: &Net, attr: u16) -> bool {
+pub(crate) fn ovs_ct_verify(net: &Net, attr: u16) -> bool {
+    if !cfg!(CONFIG_NF_CONNTRACK_OVS) {
+        return false;
+    }
     match attr {
-        OVS_KEY_ATTR_CT_STATE => cfg!(CONFIG_NF_CONNTRACK),
+        OVS_KEY_ATTR_CT_STATE => true,
         OVS_KEY_ATTR_CT_ZONE => cfg!(CONFIG_NF_CONNTRACK_ZONES),
         OVS_KEY_ATTR_CT_MARK => cfg!(CONFIG_NF_CONNTRACK_MARK),
-        OVS_KEY_ATTR_CT_LABELS => cfg!(CONFIG_NF_CONNTRACK_LABELS),
+        OVS_KEY_ATTR_CT_LABELS => OVS_NET
+            .load(net)
+            .is_some_and(|ovs_net| ovs_net.xt_label.load(Ordering::Relaxed)),
         _ => false,
     }
 }
@@ -62,7 +133,7 @@ pub(crate) fn ovs_ct_put_key(
     output: &SwFlowKey,
     w: &mut impl AttrWriter,
 ) -> Result {
-    if !cfg!(CONFIG_NF_CONNTRACK) {
+    if !cfg!(CONFIG_NF_CONNTRACK_OVS) {
         return Ok(());
     }
     w.put_u32(OVS_KEY_ATTR_CT_STATE, output.ct_state.into())?;

@@ -7,10 +7,9 @@
 //! the module works on types that can only hold what passed. What goes to
 //! userspace has the attributes that C puts, in its order.
 //!
-//! Attributes of features that are not here (connection tracking, NSH,
-//! …) are refused as attribute types are that a kernel does not know. To add
-//! one, it gets an entry in the table of its kind ([`key_attrs`], [`actions`])
-//! and a place in the functions beside that.
+//! Attributes of features that are not here (NSH, …) are refused as attribute types
+//! are that a kernel does not know. To add one, it gets an entry in the table of its
+//! kind ([`key_attrs`], [`actions`]) and a place in the functions beside that.
 
 pub(crate) mod actions;
 mod actions_put;

@@ -28,6 +28,7 @@ use crate::{
         SetAction,
         SetField, //
     },
+    conntrack::OVS_CONNTRACK_INFO_LEN,
     datapath::{
         upcall::UpcallInfo,
         Datapath, //
@@ -91,6 +92,9 @@ fn with_packet(
         ovs_flow_hash: key.dp_hash,
         recirc_id: key.recirc_id,
         eth_type: key.eth_type.to_bytes(),
+        ct_state: key.ct_state,
+        ct_orig_proto: key.ct_orig_proto,
+        ct_zone: key.ct_zone,
         flow_key_valid: key.is_valid(),
     });
 }
@@ -155,6 +159,11 @@ fn attr_of(action: &Action) -> (u32, usize) {
             uapi::ovs_action_attr_OVS_ACTION_ATTR_PSAMPLE,
             psample.raw.len(),
         ),
+        Action::Ct(_) => (
+            uapi::ovs_action_attr_OVS_ACTION_ATTR_CT,
+            OVS_CONNTRACK_INFO_LEN,
+        ),
+        Action::CtClear => (uapi::ovs_action_attr_OVS_ACTION_ATTR_CT_CLEAR, 0),
         Action::Trunc(_) => (uapi::ovs_action_attr_OVS_ACTION_ATTR_TRUNC, 4),
         Action::Meter(_) => (uapi::ovs_action_attr_OVS_ACTION_ATTR_METER, 4),
         Action::Drop(_) => (uapi::ovs_action_attr_OVS_ACTION_ATTR_DROP, 4),

@@ -59,6 +59,10 @@ use super::{
     SwFlowActions, //
 };
 use crate::{
+    conntrack::{
+        ovs_ct_clear,
+        ovs_ct_execute, //
+    },
     datapath::{
         ovs_dp_process_packet,
         Datapath, //
@@ -313,6 +317,21 @@ fn do_execute_actions<'g>(
                 }
                 Ok(())
             }
+            Action::Ct(info) => match update_key(&mut skb, key) {
+                Err(e) => Err(e),
+                Ok(()) => {
+                    let net = exec.dp.net();
+                    match ovs_ct_execute(ctx.rcu(), net.get(), skb, key, info)? {
+                        Some(passed) => {
+                            skb = passed;
+                            Ok(())
+                        }
+                        // Fragments that wait for others are nothing to tell.
+                        None => return Ok(()),
+                    }
+                }
+            },
+            Action::CtClear => ovs_ct_clear(&mut skb, key),
             Action::PushEth { src, dst } => push_eth(&mut skb, key, src, dst),
             Action::PopEth => pop_eth(&mut skb, key),
             Action::PushMpls { lse, ethertype, .. } => {

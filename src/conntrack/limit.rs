@@ -59,7 +59,10 @@ const BUCKETS: usize = 512;
 static ENABLED: AtomicBool = AtomicBool::new(false);
 
 /// See [`ENABLED`].
-#[allow(dead_code, reason = "there is no ct action yet")]
+#[cfg_attr(
+    not(CONFIG_NF_CONNTRACK_OVS),
+    expect(dead_code, reason = "no ct action")
+)]
 #[inline]
 pub(crate) fn ovs_ct_limit_enabled() -> bool {
     ENABLED.load(Ordering::Relaxed)
@@ -218,7 +221,10 @@ impl Drop for CtLimitInfo {
 /// # Errors
 ///
 /// `ENOMEM` if it may not.
-#[allow(dead_code, reason = "there is no ct action yet")]
+#[cfg_attr(
+    not(CONFIG_NF_CONNTRACK_OVS),
+    expect(dead_code, reason = "no ct action")
+)]
 pub(crate) fn ovs_ct_check_limit(
     net: &Net,
     skb: &SkBuff,

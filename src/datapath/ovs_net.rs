@@ -55,6 +55,10 @@ use crate::conntrack::limit::{
     CtLimitInfo, //
 };
 use crate::{
+    conntrack::{
+        ovs_ct_exit,
+        ovs_ct_init, //
+    },
     offload,
     vport::{
         internal_dev::ovs_internal_dev_get_vport,
@@ -76,6 +80,8 @@ pub(crate) struct OvsNet {
     /// How many connections its zones may have.
     #[cfg(CONFIG_NETFILTER_CONNCOUNT)]
     pub(crate) ct_limit_info: PernetSlot<CtLimitInfo>,
+    /// Labels of connections can be matched on and set.
+    pub(crate) xt_label: AtomicBool,
     /// A device of one of the ports is gone, and the port is still there.
     port_gone: AtomicBool,
     /// The next of the namespaces of which this is true.
@@ -104,19 +110,21 @@ impl PernetOperations for OvsNetOps {
     }
 
     /// C: `ovs_init_net()`.
-    #[cfg_attr(not(CONFIG_NETFILTER_CONNCOUNT), expect(unused_variables))]
     fn init(net: &Net) -> Result<RcuArc<OvsNet>> {
-        Ok(RcuArc::new(
+        let ovs_net = RcuArc::new(
             OvsNet {
                 ports: RcuTable::new(0)?,
                 dps: KBox::pin_init(new_mutex!(KVec::new(), "OvsNet::dps"), GFP_KERNEL)?,
                 #[cfg(CONFIG_NETFILTER_CONNCOUNT)]
                 ct_limit_info: ovs_ct_limit_init(net)?,
+                xt_label: AtomicBool::new(false),
                 port_gone: AtomicBool::new(false),
                 next_gone: RcuSlot::empty(),
             },
             GFP_KERNEL,
-        )?)
+        )?;
+        ovs_ct_init(net, &ovs_net);
+        Ok(ovs_net)
     }
 
     /// C: `ovs_pre_exit_net()`.
@@ -146,6 +154,7 @@ impl PernetOperations for OvsNetOps {
         }) {
             ovs_dp_detach_port(&lock, vport);
         }
+        ovs_ct_exit(net, ovs_net);
     }
 }
 

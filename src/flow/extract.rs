@@ -18,13 +18,25 @@ mod mpls;
 pub(crate) use self::ipv6::ipv6_find_hdr;
 
 use kernel::prelude::*;
-use kernel_ext::net::{
-    skbuff::SkBuff,
-    tc_skb_ext, //
+use kernel_ext::{
+    net::{
+        skbuff::SkBuff,
+        tc_skb_ext::{
+            self,
+            PostCt, //
+        },
+    },
+    uapi::{
+        OVS_CS_F_DST_NAT,
+        OVS_CS_F_SRC_NAT, //
+    },
 };
 use zerocopy::network_endian::U16 as Be16;
 
-use crate::actions::cb::OvsSkbCb;
+use crate::{
+    actions::cb::OvsSkbCb,
+    conntrack::ovs_ct_fill_key, //
+};
 
 use super::{
     headers::{
@@ -235,11 +247,38 @@ pub(crate) fn ovs_flow_key_extract(skb: &mut SkBuff, in_port: u16, key: &mut SwF
     key.in_port = in_port;
     key.skb_mark = skb.mark();
     key.mac_proto = key_extract_mac_proto(skb)?;
+    let mut post_ct = None;
     if let Some(tc_ext) = tc_skb_ext::find(skb) {
         key.recirc_id = tc_ext.chain;
         skb.cb_mut::<OvsSkbCb>().mru = tc_ext.mru;
+        post_ct = tc_ext.post_ct;
     }
-    key_extract(skb, key)
+    key_extract(skb, key)?;
+    if skb.has_nfct() || post_ct.is_some() {
+        fill_ct(skb, key, post_ct);
+    }
+    Ok(())
+}
+
+/// Puts into the key what a packet brings of connection tracking. `post_ct` is
+/// what traffic control did with it there.
+#[inline(never)]
+fn fill_ct(skb: &SkBuff, key: &mut SwFlowKey, post_ct: Option<PostCt>) {
+    ovs_ct_fill_key(skb, key, post_ct.is_some());
+    let Some(post_ct) = post_ct else {
+        return;
+    };
+    if !skb.has_nfct() {
+        key.ct_zone = post_ct.zone;
+        return;
+    }
+    // CAST: All flags are in the lowest eight bits.
+    if !post_ct.dnat {
+        key.ct_state &= !(OVS_CS_F_DST_NAT as u8);
+    }
+    if !post_ct.snat {
+        key.ct_state &= !(OVS_CS_F_SRC_NAT as u8);
+    }
 }
 
 /// Extracts the key of a packet again, after actions have changed it in ways
@@ -254,6 +293,20 @@ pub(crate) fn ovs_flow_key_update(skb: &mut SkBuff, key: &mut SwFlowKey) -> Resu
     key_extract(skb, key)?;
     key.mac_proto &= !SW_FLOW_KEY_INVALID;
     Ok(())
+}
+
+/// Extracts the network and transport headers of a packet again, which begins
+/// with its network header. All else is kept. Fails with `ENOMEM`.
+///
+/// C: `ovs_flow_key_update_l3l4()`.
+#[inline(never)]
+pub(crate) fn ovs_flow_key_update_l3l4(skb: &mut SkBuff, key: &mut SwFlowKey) -> Result {
+    let (eth_src, eth_dst, eth_type) = (key.eth_src, key.eth_dst, key.eth_type);
+    let (vlan, cvlan) = (key.vlan, key.cvlan);
+    key.clear_headers();
+    (key.eth_src, key.eth_dst, key.eth_type) = (eth_src, eth_dst, eth_type);
+    (key.vlan, key.cvlan) = (vlan, cvlan);
+    l3l4::key_extract_l3l4(skb, key, 0)
 }
 
 /// Extracts the key of a packet that userspace sent to be executed, whose

@@ -21,6 +21,10 @@ use crate::{
         SwFlowActions,
         UserspaceAction, //
     },
+    conntrack::{
+        ovs_ct_copy_action,
+        OVS_CONNTRACK_INFO_LEN, //
+    },
     flow::key::{
         SwFlowKey,
         MAC_PROTO_ETHERNET,
@@ -92,7 +96,7 @@ const fn action_len(ty: u16) -> Option<Option<usize>> {
         OVS_ACTION_ATTR_HASH => Some(size_of::<kernel_ext::uapi::ovs_action_hash>()),
         OVS_ACTION_ATTR_PUSH_VLAN => Some(size_of::<OvsActionPushVlan>()),
         OVS_ACTION_ATTR_PUSH_ETH => Some(size_of::<OvsActionPushEth>()),
-        OVS_ACTION_ATTR_POP_VLAN | OVS_ACTION_ATTR_POP_ETH => Some(0),
+        OVS_ACTION_ATTR_POP_VLAN | OVS_ACTION_ATTR_POP_ETH | OVS_ACTION_ATTR_CT_CLEAR => Some(0),
         OVS_ACTION_ATTR_PUSH_MPLS => Some(size_of::<OvsActionPushMpls>()),
         OVS_ACTION_ATTR_POP_MPLS => Some(2),
         OVS_ACTION_ATTR_ADD_MPLS => Some(size_of::<OvsActionAddMpls>()),
@@ -103,6 +107,7 @@ const fn action_len(ty: u16) -> Option<Option<usize>> {
         | OVS_ACTION_ATTR_CLONE
         | OVS_ACTION_ATTR_CHECK_PKT_LEN
         | OVS_ACTION_ATTR_DEC_TTL
+        | OVS_ACTION_ATTR_CT
         | OVS_ACTION_ATTR_PSAMPLE => None,
         _ => return None,
     })
@@ -148,6 +153,8 @@ fn add_nested_action_end(payload_len: usize) -> Result<usize> {
 /// small as they can be: what does not call them is out of line.
 #[derive(Clone, Copy)]
 struct Copier<'a> {
+    /// The network namespace that the actions are executed in.
+    net: &'a Net,
     /// The flow's masked key.
     key: &'a SwFlowKey,
     /// Ethernet type, host byte order.
@@ -186,6 +193,13 @@ impl Copier<'_> {
         let kernel_len = copied.nested_len(CLONE_OVERHEAD)?;
         let exec = last || !actions_may_change_flow(action.nested());
         Ok((Action::Clone(nested(exec, copied.list)?), kernel_len))
+    }
+
+    /// Checks and copies a ct action.
+    #[inline(never)]
+    fn ct(&self, action: Nlattr<'_>) -> Result<(Action, usize)> {
+        let info = ovs_ct_copy_action(self.net, action, self.key, self.log)?;
+        Ok((Action::Ct(info), OVS_CONNTRACK_INFO_LEN))
     }
 
     /// Checks and copies a set action.
@@ -298,6 +312,8 @@ impl Copier<'_> {
                 Action::PopEth
             }
 
+            OVS_ACTION_ATTR_CT_CLEAR => Action::CtClear,
+
             OVS_ACTION_ATTR_DROP if last => Action::Drop(a.get_u32().ok_or(EINVAL)?),
 
             OVS_ACTION_ATTR_PSAMPLE => {
@@ -385,6 +401,7 @@ impl Copier<'_> {
                 OVS_ACTION_ATTR_CLONE => state.clone_action(a, last, depth)?,
                 OVS_ACTION_ATTR_CHECK_PKT_LEN => state.check_pkt_len(a, last, depth)?,
                 OVS_ACTION_ATTR_DEC_TTL => state.dec_ttl(a, depth)?,
+                OVS_ACTION_ATTR_CT => state.ct(a)?,
                 OVS_ACTION_ATTR_SET => state.set(a, false)?,
                 OVS_ACTION_ATTR_SET_MASKED => state.set(a, true)?,
                 _ => (state.plain(a, last)?, a.len()),
@@ -481,12 +498,13 @@ fn userspace(action: Nlattr<'_>) -> Result<UserspaceAction> {
 ///
 /// C: `ovs_nla_copy_actions()`.
 pub(crate) fn ovs_nla_copy_actions(
-    _net: &Net,
+    net: &Net,
     attr: Nlattr<'_>,
     key: &SwFlowKey,
     log: bool,
 ) -> Result<SwFlowActions> {
     let copier = Copier {
+        net,
         key,
         eth_type: key.eth_type.get(),
         vlan_tci: key.vlan.tci.get(),

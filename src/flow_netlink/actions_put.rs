@@ -15,6 +15,7 @@ use crate::actions::{
     SampleAction,
     SetAction, //
 };
+use crate::conntrack::ovs_ct_action_to_attr;
 use kernel::prelude::*;
 use kernel_ext::net::netlink::AttrWriter;
 use zerocopy::IntoBytes;
@@ -136,6 +137,8 @@ fn action_to_attr<W: AttrWriter>(action: &Action, w: &mut W) -> Result {
             })
         }),
         Action::Psample(psample) => w.put(OVS_ACTION_ATTR_PSAMPLE, &psample.raw),
+        Action::Ct(info) => ovs_ct_action_to_attr(info, w),
+        Action::CtClear => w.put_flag(OVS_ACTION_ATTR_CT_CLEAR),
         Action::Trunc(max_len) => w.put_u32(OVS_ACTION_ATTR_TRUNC, *max_len),
         Action::Meter(meter_id) => w.put_u32(OVS_ACTION_ATTR_METER, *meter_id),
         Action::Drop(error) => w.put_u32(OVS_ACTION_ATTR_DROP, *error),

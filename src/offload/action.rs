@@ -562,6 +562,7 @@ impl<'a, F: FnMut(u16) -> Result<OutPort, Reason>> Builder<'a, F> {
                 Action::CheckPktLen(_) => return Err(Reason::ActionCheckPktLen),
                 Action::DecTtl(_) => return Err(Reason::ActionDecTtl),
                 Action::Psample(_) => return Err(Reason::ActionPsample),
+                Action::Ct(_) | Action::CtClear => return Err(Reason::ActionConntrack),
                 Action::Trunc(_) => return Err(Reason::ActionTrunc),
                 Action::Hash { .. } => return Err(Reason::ActionHash),
                 Action::Meter(_) => return Err(Reason::ActionMeter),
@@ -606,6 +607,7 @@ fn is_visible(action: &Action, depth: u32) -> bool {
         | Action::PopMpls(_)
         | Action::AddMpls { .. }
         | Action::Hash { .. }
+        | Action::CtClear
         | Action::Trunc(_)
         | Action::Drop(_) => false,
         Action::Clone(clone) => match depth.checked_sub(1) {
@@ -620,6 +622,7 @@ fn is_visible(action: &Action, depth: u32) -> bool {
         | Action::CheckPktLen(_)
         | Action::DecTtl(_)
         | Action::Psample(_)
+        | Action::Ct(_)
         | Action::Meter(_) => true,
     }
 }

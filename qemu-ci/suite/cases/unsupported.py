@@ -15,11 +15,6 @@ ETH_IP = o.k_eth() + o.k_type(0x0800) + o.k_ipv4("1.1.1.1", "1.1.1.2", 0)
 NSH = nest(o.K_NSH, attr(1, bytes((0, 63, 1, 3)) + bytes(4)), attr(2, bytes(16)))
 
 ACTIONS = {
-    "ct": (o.A_CT, b""),
-    "ct commit": (o.A_CT, attr(1)),
-    "ct zone": (o.A_CT, u16(2, 5)),
-    "ct nat": (o.A_CT, attr(1) + nest(6, attr(1))),
-    "ct_clear": (o.A_CT_CLEAR, b""),
     "push_nsh": (o.A_PUSH_NSH, NSH),
     "pop_nsh": (o.A_POP_NSH, b""),
 }
