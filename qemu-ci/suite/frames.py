@@ -109,9 +109,12 @@ def tcp(
     options=b"",
     doff=None,
     seq=1,
+    ack=2,
+    window=1024,
 ):
     doff = 5 + len(options) // 4 if doff is None else doff
-    head = struct.pack("!HHIIHHHH", sport, dport, seq, 2, doff << 12 | flags, 1024, 0, 0) + options
+    head = struct.pack("!HHIIHHHH", sport, dport, seq, ack, doff << 12 | flags, window, 0, 0)
+    head += options
     return _l4(head, 16, payload, 6, src, dst, partial)
 
 
@@ -130,8 +133,8 @@ def crc32c(data):
     return crc ^ 0xFFFFFFFF
 
 
-def sctp(chunks=b"\0\x03\0\x08data", sport=1000, dport=2000, good=True):
-    head = struct.pack("!HHI", sport, dport, 0x11223344)
+def sctp(chunks=b"\0\x03\0\x08data", sport=1000, dport=2000, good=True, tag=0x11223344):
+    head = struct.pack("!HHI", sport, dport, tag)
     value = crc32c(head + bytes(4) + chunks)
     if not good:
         value ^= 0x5A5A5A5A

@@ -11,6 +11,11 @@ DEPENDS = (
     "nf_conntrack_ovs nsh psample libcrc32c"
 ).split()
 PORTS = "tun veth dummy vxlan geneve ip_gre ip6_gre 8021q macvlan".split()
+# Nothing is loaded on demand while cases run.
+CONNTRACK = (
+    "nf_conntrack nf_conntrack_netlink nfnetlink_cttimeout nf_conntrack_ftp nf_conntrack_tftp "
+    "nf_nat_ftp nf_nat_tftp nf_tables nft_ct"
+).split()
 
 
 def run(*cmd):
@@ -29,7 +34,7 @@ class Module:
     @staticmethod
     def prepare(ports=True):
         """Load what cases need; what a kernel has not is no error here."""
-        for name in PORTS if ports else ():
+        for name in PORTS + CONNTRACK if ports else ():
             run("modprobe", "-q", name)
 
     def loaded(self):

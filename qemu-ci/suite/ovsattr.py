@@ -151,6 +151,31 @@ B_TYPE, B_RATE, B_BURST, B_STATS = range(1, 5)
 M_FEATURES, M_SET, M_DEL, M_GET = range(1, 5)
 BAND_DROP = 1
 
+(
+    CT_COMMIT,
+    CT_ZONE,
+    CT_MARK,
+    CT_LABELS,
+    CT_HELPER,
+    CT_NAT,
+    CT_FORCE_COMMIT,
+    CT_EVENTMASK,
+    CT_TIMEOUT,
+) = range(1, 10)
+(
+    NAT_SRC,
+    NAT_DST,
+    NAT_IP_MIN,
+    NAT_IP_MAX,
+    NAT_PROTO_MIN,
+    NAT_PROTO_MAX,
+    NAT_PERSISTENT,
+    NAT_PROTO_HASH,
+    NAT_PROTO_RANDOM,
+) = range(1, 10)
+# Bits of ct_state.
+CS_NEW, CS_EST, CS_REL, CS_REPLY, CS_INV, CS_TRACKED, CS_SNAT, CS_DNAT = (1 << i for i in range(8))
+
 # Commands and the one attribute of ovs_ct_limit.
 CTL_SET, CTL_DEL, CTL_GET = 1, 2, 3
 CTL_ZONE_LIMIT = 1
@@ -373,6 +398,56 @@ def a_drop(code=0):
     return u32(A_DROP, code)
 
 
+def a_ct(*attrs):
+    return nest(A_CT, *attrs)
+
+
+def a_ct_clear():
+    return attr(A_CT_CLEAR)
+
+
+def ct_commit():
+    return attr(CT_COMMIT)
+
+
+def ct_force():
+    return attr(CT_FORCE_COMMIT)
+
+
+def ct_zone(zone):
+    return u16(CT_ZONE, zone)
+
+
+def ct_mark(value, mask=0xFFFFFFFF):
+    return attr(CT_MARK, struct.pack("=II", value, mask))
+
+
+def ct_labels(value, mask=b"\xff" * 16):
+    """Both 16 bytes, or fewer from the first on."""
+    return attr(CT_LABELS, value.ljust(16, b"\0") + mask.ljust(16, b"\0"))
+
+
+def ct_helper(name):
+    return string(CT_HELPER, name)
+
+
+def ct_timeout(name):
+    return string(CT_TIMEOUT, name)
+
+
+def ct_nat(kind=None, ip=None, ip_max=None, port=None, port_max=None, flags=()):
+    """NAT: `kind` is NAT_SRC, NAT_DST or none of them; `ip` may be of either
+    version."""
+    parts = b"" if kind is None else attr(kind)
+    for number, value in ((NAT_IP_MIN, ip), (NAT_IP_MAX, ip_max)):
+        if value is not None:
+            parts += attr(number, ip6(value) if ":" in value else ip4(value))
+    for number, value in ((NAT_PROTO_MIN, port), (NAT_PROTO_MAX, port_max)):
+        if value is not None:
+            parts += u16(number, value)
+    return nest(CT_NAT, parts, *(attr(flag) for flag in flags))
+
+
 def zone_limits(*limits):
     """Elements of a request of ovs_ct_limit: (zone, limit), or a zone alone."""
     pairs = (one if isinstance(one, tuple) else (one, 0) for one in limits)
@@ -431,6 +506,28 @@ CHECK_PKT_LEN = {
 }
 DEC_TTL = {DT_ACTION: ("actions", ACTIONS)}
 PSAMPLE = {PS_GROUP: ("group", "u32"), PS_COOKIE: ("cookie", "hex")}
+NAT = {
+    NAT_SRC: ("src", "hex"),
+    NAT_DST: ("dst", "hex"),
+    NAT_IP_MIN: ("ip_min", "hex"),
+    NAT_IP_MAX: ("ip_max", "hex"),
+    NAT_PROTO_MIN: ("proto_min", "u16"),
+    NAT_PROTO_MAX: ("proto_max", "u16"),
+    NAT_PERSISTENT: ("persistent", "hex"),
+    NAT_PROTO_HASH: ("hash", "hex"),
+    NAT_PROTO_RANDOM: ("random", "hex"),
+}
+CT_ACTION = {
+    CT_COMMIT: ("commit", "hex"),
+    CT_ZONE: ("zone", "u16"),
+    CT_MARK: ("mark", "hex"),
+    CT_LABELS: ("labels", "hex"),
+    CT_HELPER: ("helper", "str"),
+    CT_NAT: ("nat", NAT),
+    CT_FORCE_COMMIT: ("force", "hex"),
+    CT_EVENTMASK: ("eventmask", "u32"),
+    CT_TIMEOUT: ("timeout", "str"),
+}
 SET_KEY = {k: (v[0], "hex") for k, v in KEY.items()}
 ACTIONS.update(
     {
@@ -445,7 +542,7 @@ ACTIONS.update(
         A_PUSH_MPLS: ("push_mpls", "hex"),
         A_POP_MPLS: ("pop_mpls", "hex"),
         A_SET_MASKED: ("set_masked", SET_KEY),
-        A_CT: ("ct", "hex"),
+        A_CT: ("ct", CT_ACTION),
         A_TRUNC: ("trunc", "u32"),
         A_PUSH_ETH: ("push_eth", "hex"),
         A_POP_ETH: ("pop_eth", "hex"),

@@ -13,6 +13,7 @@ import socket
 import struct
 import time
 
+import ctnl
 import nlcore
 import observe
 import ovsattr as o
@@ -102,6 +103,7 @@ class Context:
             for group in family.groups.values():
                 self.mc.join(group)
         self.rt = rtnl.Rtnl()
+        self.ct = ctnl.Conntrack()
         self.log = observe.KernelLog()
         self.drops = observe.Drops()
         self.dps = {}
@@ -115,6 +117,7 @@ class Context:
         self.nl.close()
         self.mc.close()
         self.rt.close()
+        self.ct.close()
         self.drops.close()
         self.log.close()
 
@@ -188,6 +191,9 @@ class Context:
                 frames[name] = got
         if frames and not self.ignore_frames:
             out["frames"] = frames
+        events = self.ct.drain()
+        if events:
+            out["events"] = events
         log = self.log.read()
         if log:
             out["log"] = log
@@ -396,6 +402,11 @@ class Context:
         self.drops.read()
         err = tap.write(frame, header)
         return self.note(label, drops=True, **({"write": nlcore.errname(err)} if err else {}))
+
+    def connections(self, label="connections"):
+        """All connections and expectations of the namespace."""
+        expect = self.ct.expectations()
+        return self.note(label, self.ct.entries(), **({"expect": expect} if expect else {}))
 
     def counters(self, label="counters", dp="dp0", ports=()):
         """Statistics of the datapath, its ports and its flows."""

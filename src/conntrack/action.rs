@@ -2,7 +2,12 @@
 
 //! The ct action in netlink.
 
-use kernel::prelude::*;
+use core::fmt::Write;
+
+use kernel::{
+    fmt,
+    prelude::*, //
+};
 use kernel_ext::net::{
     namespace::Net,
     netfilter::{
@@ -345,7 +350,11 @@ pub(crate) fn ovs_ct_copy_action(
     if let Some(name) = args.timeout() {
         // As in C, the action then has none.
         if tmpl.set_timeout(net, family, key.ip_proto, name).is_err() {
-            nlerr!(log, "Failed to associated timeout policy '{}'", name);
+            nlerr!(
+                log,
+                "Failed to associated timeout policy '{}'",
+                AsItCame(name)
+            );
         }
     }
 
@@ -353,7 +362,12 @@ pub(crate) fn ovs_ct_copy_action(
         let name = name.as_cstr();
         tmpl.add_helper(name, family, key.ip_proto, args.nat.is_enabled())
             .inspect_err(|e| {
-                nlerr!(log, "Failed to add {} helper {}", name, e.to_errno());
+                nlerr!(
+                    log,
+                    "Failed to add {} helper {}",
+                    AsItCame(name),
+                    e.to_errno()
+                );
             })?;
     }
 
@@ -414,4 +428,17 @@ pub(crate) fn ovs_ct_action_to_attr(info: &ConntrackInfo, w: &mut impl AttrWrite
         w.nest_cancel(nest);
     }
     result
+}
+
+/// A name for the log, with its control characters as they are: whoever reads the
+/// log escapes them, as those of other lines.
+struct AsItCame<'a>(&'a CStr);
+
+impl fmt::Display for AsItCame<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .to_bytes()
+            .iter()
+            .try_for_each(|&byte| f.write_char(char::from(byte)))
+    }
 }

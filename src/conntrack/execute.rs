@@ -15,6 +15,7 @@ use kernel_ext::{
                 Direction,
                 NfConn, //
             },
+            NfProto,
             Verdict, //
         },
         skbuff::SkBuff, //
@@ -48,6 +49,10 @@ use crate::{
     drop::OVS_DROP_CONNTRACK,
     flow::{
         extract::ovs_flow_key_update_l3l4,
+        headers::{
+            IpHdr,
+            Ipv6Hdr, //
+        },
         key::SwFlowKey, //
     },
 };
@@ -365,6 +370,21 @@ impl Ct<'_> {
     }
 }
 
+/// Whether the packet is longer than its network header, which is at `nh_ofs`,
+/// says.
+#[inline]
+fn has_trailer(skb: &SkBuff, nh_ofs: usize, family: NfProto) -> bool {
+    let len = skb.len().saturating_sub(nh_ofs);
+    match family {
+        NfProto::Ipv4 => skb
+            .header::<IpHdr>(nh_ofs)
+            .is_some_and(|nh| usize::from(nh.tot_len.get()) < len),
+        NfProto::Ipv6 => skb.header::<Ipv6Hdr>(nh_ofs).is_some_and(|nh| {
+            usize::from(nh.payload_len.get()).saturating_add(size_of::<Ipv6Hdr>()) < len
+        }),
+    }
+}
+
 /// Has a packet go through connection tracking, and gives it back. It is not
 /// given back, with no error, if somebody else keeps it: fragments wait for
 /// others. With an error, it was dropped.
@@ -385,6 +405,10 @@ pub(crate) fn ovs_ct_execute(
 
     // Connection tracking expects packets that begin with their network header.
     let nh_ofs = usize::try_from(skb.network_offset()).map_err(|_| EINVAL)?;
+    if has_trailer(&skb, nh_ofs, info.family()) {
+        // In C it was calculated before anything is cut off.
+        skb.hash();
+    }
     skb.pull_rcsum(nh_ofs)?;
     skb.nf_ct_network_trim(info.family())?;
 

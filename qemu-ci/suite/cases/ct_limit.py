@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0
 """ovs_ct_limit: how many connections each zone may have."""
 
+import os
+import signal
 import struct
+import time
 
 import nlcore
 import ovsattr as o
+import ovsnl
 from nlcore import attr, nest, u32
-from registry import case
+from registry import case, case_each
 
+from cases import _ct
+from cases._ct import Talk, pipeline, rule
 from cases.lifecycle import Netns
 
 SET, DEL, GET = o.CTL_SET, o.CTL_DEL, o.CTL_GET
@@ -234,3 +240,179 @@ def netns_life(t):
     nl.close()
     t.ct_limit("del all", DEL, *range(2000))
     show(t, "none is left")
+
+
+def send(t, *args, **kw):
+    """As _ct.send(), after what is gone was found to be gone: that is looked for
+    once in a tick at most."""
+    t.settle(0.05)
+    _ct.send(t, *args, **kw)
+    t.settle(0.05)
+
+
+def commit(zone, *more):
+    return o.a_ct(o.ct_commit(), o.ct_zone(zone), *more)
+
+
+@case_each("ct_limit", [("4", False), ("6", True)], stock=("4", "6"))
+def over(t, v6):
+    """Connections over the limit are dropped, with a line in the log; those that
+    are there go on, and so does what comes after one is gone."""
+    t.switch(2)
+    t.ct_limit("set", SET, (5, 3))
+    rule(t, 1, 0, commit(5) + o.a_output(2))
+    for i in range(5):
+        send(t, f"connection {i:d}", Talk(v6, 100 + i).udp())
+        t.ct_limit("count", GET, 5)
+    send(t, "the first again", Talk(v6, 100).udp())
+    for label, number, acts in (
+        ("executed", 200, commit(5) + o.a_output(2)),
+        ("in a clone", 201, o.a_clone(commit(5)) + o.a_output(2)),
+        ("not committed", 202, o.a_ct(o.ct_zone(5))),
+    ):
+        t.execute(label, Talk(v6, number).udp(), acts, key=o.k_in_port(1))
+        t.settle(0.05)
+    t.ct_limit("higher", SET, (5, 4))
+    send(t, "one more", Talk(v6, 104).udp())
+    send(t, "no more", Talk(v6, 105).udp())
+    t.ct_limit("lower", SET, (5, 1))
+    send(t, "the first again", Talk(v6, 100).udp())
+    send(t, "none", Talk(v6, 106).udp())
+    t.ct_limit("none", SET, (5, 0))
+    send(t, "without a limit", Talk(v6, 107).udp())
+    t.ct_limit("count", GET, 5)
+    t.ct_limit("all", GET)
+    t.note("flush", t.ct.flush())
+    t.settle(1.5)
+    t.ct_limit("count", GET, 5)
+    t.ct_limit("one", SET, (5, 1))
+    send(t, "after the flush", Talk(v6, 108).udp())
+    t.counters()
+
+
+@case("ct_limit")
+def default(t):
+    """The default limit is each zone's own; zones with one do not have it."""
+    t.switch(2)
+    t.ct_limit("set", SET, (-1, 2), (9, 4), (10, 0))
+    for zone in (0, 1, 9, 10, 65535):
+        rule(t, 1, 0, commit(zone) + o.a_output(2), (0x0800,))
+        for i in range(6):
+            send(t, f"zone {zone:d}: {i:d}", Talk(sport=100 + i).udp(), dump=False)
+        t.flush()
+    t.ct_limit("counts", GET, 0, 1, 9, 10, 65535, 7, -1)
+    t.ct_limit("all", GET)
+    t.connections()
+    t.ct_limit("del", DEL, -1, 9)
+    rule(t, 1, 0, commit(1) + o.a_output(2), (0x0800,))
+    send(t, "no limit any more", Talk(sport=500).udp(), dump=False)
+    t.ct_limit("counts", GET, 0, 1, 9)
+
+
+@case("ct_limit")
+def protocols(t):
+    """All protocols of a zone count together, of both IP versions; related and
+    invalid packets."""
+    t.switch(2)
+    t.ct_limit("set", SET, (3, 4))
+    pipeline(t, o.a_ct(o.ct_zone(3)), commit(3, o.ct_mark(1)))
+    talk, talk6 = Talk(), Talk(True)
+    for name, frame in (
+        ("udp", talk.udp()),
+        ("udp6", talk6.udp()),
+        ("syn", talk.tcp(2)),
+        ("echo", talk.echo()),
+        ("syn6", talk6.tcp(2)),
+        ("echo6", talk6.echo()),
+    ):
+        send(t, name, frame)
+        t.ct_limit("count", GET, 3)
+    send(t, "reply", talk.udp(back=True), back=True)
+    send(t, "error", talk.error(talk.udp_packet()), back=True)
+    send(t, "invalid", talk.tcp(3, seq=5))
+    t.note("flush", t.ct.flush())
+    nat = o.ct_nat(o.NAT_SRC, "10.1.0.77")
+    t.flush()
+    rule(t, 1, 0, commit(3, nat) + o.a_output(2), (0x0800,))
+    t.ct_limit("one", SET, (3, 1))
+    t.settle(1.5)
+    send(t, "nat", Talk(sport=700).udp())
+    send(t, "nat, too many", Talk(sport=701).udp())
+    send(t, "nat, again", Talk(sport=700).udp())
+
+
+@case("ct_limit")
+def log_line(t):
+    """One line for each packet over the limit, with the zone."""
+    t.switch(2)
+    for zone in (0, 1, 65535):
+        t.ct_limit("set", SET, (zone, 1))
+        for i in range(4):
+            acts = commit(zone) + o.a_output(2)
+            t.execute(f"{zone:d}: {i:d}", Talk(sport=i + 1).udp(), acts, key=o.k_in_port(1))
+            t.settle(0.05)
+
+
+@case("ct_limit")
+def other_namespace(t):
+    """The limits are those of the datapath's namespace."""
+    t.switch(2)
+    other = Netns(t)
+    with other:
+        nl = nlcore.Socket()
+        t.pids[nl.portid] = "other"
+    t.ct_limit("there", SET, (1, 1), (-1, 1), nl=nl)
+    rule(t, 1, 0, commit(1) + o.a_output(2), (0x0800,))
+    for i in range(3):
+        send(t, f"{i:d}", Talk(sport=100 + i).udp())
+    t.ct_limit("counts there", GET, 1, nl=nl)
+    t.ct_limit("counts here", GET, 1)
+    nl.close()
+    other.close()
+
+
+@case("ct_limit", timeout=60)
+def netns_exit_under_traffic(t):
+    """A namespace ends while packets commit connections in it, with limits (row
+    48)."""
+    from cases.stress import SECONDS
+
+    end = time.monotonic() + SECONDS
+    rounds = 0
+    while time.monotonic() < end or rounds < 3:
+        pid = os.fork()
+        if not pid:
+            try:
+                nested(t)
+            finally:
+                os._exit(0)
+        # It ends in the middle of what it does.
+        time.sleep(0.05 * (1 + rounds % 4))
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        rounds += 1
+    t.settle(1.0)
+    t.mc.drain()
+    t.log.read()
+    t.note("it went on")
+
+
+def nested(t):
+    """Packets without end in a namespace of its own, over its limits."""
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    ovsnl.setup_netns()
+    inner = ovsnl.Context(t.name, t.fam)
+    (tap, *_) = inner.switch(2)
+    inner.ct_limit("set", SET, *((zone, 2) for zone in range(8)), (-1, 3))
+    acts = b"".join(o.a_clone(commit(zone)) for zone in range(12))
+    rule(inner, 1, 0, acts + o.a_output(2))
+    parent = os.getpid()
+    other = os.fork()
+    i = 0
+    while True:
+        talk = Talk(bool(other), 1 + i % 1000)
+        tap.write(talk.udp())
+        inner.taps["t2"].read()
+        i += 1
+        if not other and os.getppid() != parent:
+            os._exit(0)

@@ -8,7 +8,7 @@ import struct
 
 import frames as f
 import ovsattr as o
-from nlcore import NLM_F_ECHO, attr, be16, nest, u16
+from nlcore import NLM_F_ECHO, attr, be16, nest
 from registry import case
 
 ETH_IP = o.k_eth() + o.k_type(0x0800) + o.k_ipv4("1.1.1.1", "1.1.1.2", 0)
