@@ -79,6 +79,9 @@ mod kunit_flow_offload_indirect;
 #[path = "../../kunit/genetlink.rs"]
 mod kunit_genetlink;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../../kunit/namespace.rs"]
+mod kunit_namespace;
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[path = "../../kunit/netlink.rs"]
 mod kunit_netlink;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]

@@ -374,9 +374,10 @@ impl<T: PernetOperations> Pernet<T> {
         if id == 0 {
             return None;
         }
-        // SAFETY: C gave the id, so the array has this place, and by the type
-        // invariants the pointer is null or leads to a slot, which lives as
-        // long as the namespace is in use.
+        // SAFETY: The place is looked for within the array's bounds: one that
+        // `init` has not been called for need not have it. C gave the id, so by
+        // the type invariants the pointer is null or leads to a slot, which
+        // lives as long as the namespace is in use.
         unsafe {
             bindings::net_generic(net.as_raw(), id)
                 .cast::<RcuSlot<T::Data>>()
