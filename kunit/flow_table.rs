@@ -411,4 +411,27 @@ mod tests {
         table.flush(&lock);
         Ok(())
     }
+
+    /// A CPU that there is no memory for counts all that the others do: a flow
+    /// that seems to be idle would be deleted.
+    #[test]
+    fn statistics_need_no_memory() -> Result {
+        let table = KBox::init(FlowTable::init(), GFP_KERNEL)?;
+        let lock = ovs_lock();
+        let flow = table.insert(&lock, &key(1, 0), &mask(32), ufid(1)?, no_actions()?)?;
+        flow.stats().count_without_block(100, 0x0200u16.to_be());
+        flow.stats().count_without_block(50, 0x1000u16.to_be());
+        let sum = flow.stats().get();
+        assert_eq!((sum.packets, sum.bytes), (2, 150));
+        assert_eq!(sum.tcp_flags, 0x1200u16.to_be());
+        assert!(sum.used != 0);
+        flow.stats().clear();
+        let sum = flow.stats().get();
+        assert_eq!(
+            (sum.packets, sum.bytes, sum.used, sum.tcp_flags),
+            (0, 0, 0, 0)
+        );
+        table.flush(&lock);
+        Ok(())
+    }
 }

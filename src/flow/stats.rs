@@ -15,7 +15,7 @@ use core::sync::atomic::{
 };
 
 use kernel::{
-    alloc::flags::GFP_ATOMIC,
+    alloc::flags::GFP_NOWAIT,
     prelude::*, //
 };
 
@@ -80,6 +80,8 @@ type OtherBlocks = KVec<OnceBox<OtherBlock>>;
 /// What of a flow's statistics all CPUs look at and seldom write.
 pub(super) struct SharedStats {
     owner: AtomicU32,
+    // Of packets that no block could be allocated for, as `StatsBlock::tcp_flags`.
+    more_tcp_flags: AtomicU16,
     others: OnceBox<OtherBlocks>,
     // What is added to the blocks' sums when they are read. Clearing subtracts
     // here, so it does not race with counting; and a packet that no block could
@@ -93,6 +95,7 @@ impl SharedStats {
     pub(super) const fn new() -> Self {
         Self {
             owner: AtomicU32::new(NO_OWNER),
+            more_tcp_flags: AtomicU16::new(0),
             others: OnceBox::new(),
             more_packets: AtomicU64::new(0),
             more_bytes: AtomicU64::new(0),
@@ -154,27 +157,40 @@ impl<'a> FlowStats<'a> {
         }
         match self.block_of(ctx) {
             Some(block) => block.count(len, tcp_flags),
-            None => {
-                self.shared.more_packets.fetch_add(1, Ordering::Relaxed);
-                self.shared.more_bytes.fetch_add(len, Ordering::Relaxed);
-            }
+            None => self.count_without_block(len, tcp_flags),
         }
     }
 
+    /// Counts a packet on a CPU that there is no memory for, from any CPU.
+    #[cold]
+    pub(crate) fn count_without_block(self, len: u64, tcp_flags: u16) {
+        self.shared.more_packets.fetch_add(1, Ordering::Relaxed);
+        self.shared.more_bytes.fetch_add(len, Ordering::Relaxed);
+        self.shared
+            .more_tcp_flags
+            .fetch_or(tcp_flags, Ordering::Relaxed);
+        // As good as what the owner may be writing at the same time.
+        self.first.used.set(time::jiffies() as u64);
+    }
+
     /// This CPU's block among the others, made if it is not there yet.
+    ///
+    /// As in C, counting takes nothing from the reserves that `GFP_ATOMIC` may
+    /// use, and says nothing where there is no memory: the next packet tries
+    /// again.
     fn block_of(self, ctx: BhRcu<'_>) -> Option<&'a StatsBlock> {
         let others = match self.shared.others.get() {
             Some(others) => others,
             None => {
                 let n = nr_cpu_ids() as usize;
-                let mut blocks = KVec::with_capacity(n, GFP_ATOMIC).ok()?;
+                let mut blocks = KVec::with_capacity(n, GFP_NOWAIT).ok()?;
                 for _ in 0..n {
-                    blocks.push(OnceBox::new(), GFP_ATOMIC).ok()?;
+                    blocks.push(OnceBox::new(), GFP_NOWAIT).ok()?;
                 }
                 // Another CPU may have been faster: then its array is used.
                 self.shared
                     .others
-                    .get_or_set(KBox::new(blocks, GFP_ATOMIC).ok()?)
+                    .get_or_set(KBox::new(blocks, GFP_NOWAIT).ok()?)
             }
         };
         let place = others.get(ctx.cpu() as usize)?;
@@ -182,7 +198,7 @@ impl<'a> FlowStats<'a> {
             Some(block) => block,
             None => {
                 let new = OtherBlock(StatsBlock::new());
-                place.get_or_set(KBox::new(new, GFP_ATOMIC).ok()?)
+                place.get_or_set(KBox::new(new, GFP_NOWAIT).ok()?)
             }
         };
         Some(&block.0)
@@ -195,6 +211,7 @@ impl<'a> FlowStats<'a> {
         let mut sum = FlowStatsSum {
             packets: self.shared.more_packets.load(Ordering::Relaxed),
             bytes: self.shared.more_bytes.load(Ordering::Relaxed),
+            tcp_flags: self.shared.more_tcp_flags.load(Ordering::Relaxed),
             ..FlowStatsSum::default()
         };
         self.for_each(|block| {
@@ -220,6 +237,7 @@ impl<'a> FlowStats<'a> {
         self.shared
             .more_bytes
             .fetch_sub(sum.bytes, Ordering::Relaxed);
+        self.shared.more_tcp_flags.store(0, Ordering::Relaxed);
         self.for_each(|block| {
             block.used.set(0);
             block.tcp_flags.store(0, Ordering::Relaxed);
