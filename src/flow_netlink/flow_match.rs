@@ -111,7 +111,10 @@ fn mask_set_nlattr(stream: &mut [u8], table: Table, depth: u32) -> Option<()> {
                 *ct_state = CT_SUPPORTED_MASK.to_ne_bytes();
             }
         }
-        rest = rest.get_mut(nla_align(NLA_HDRLEN.checked_add(len)?)..)?;
+        // The last one may be without its padding.
+        rest = rest
+            .get_mut(nla_align(NLA_HDRLEN.checked_add(len)?)..)
+            .unwrap_or_default();
     }
     Some(())
 }
