@@ -17,7 +17,10 @@ use kernel::{
     sync::Arc, //
 };
 
-use kernel_ext::net::dst_metadata::MetadataDst;
+use kernel_ext::net::{
+    dst_metadata::MetadataDst,
+    nsh::NshHdr, //
+};
 use zerocopy::network_endian::{
     U16 as Be16,
     U32 as Be32, //
@@ -153,6 +156,10 @@ pub(crate) enum Action {
         /// `OVS_MPLS_*`, host byte order.
         tun_flags: u16,
     },
+    /// Push a network service header.
+    PushNsh(KBox<PushNsh>),
+    /// Pop the network service header.
+    PopNsh,
     /// Look the packet up again under this recirculation id.
     Recirc(u32),
     /// Compute `dp_hash`.
@@ -226,6 +233,8 @@ impl Action {
             | Self::PushMpls { .. }
             | Self::PopMpls(_)
             | Self::AddMpls { .. }
+            | Self::PushNsh(_)
+            | Self::PopNsh
             // It may cut headers off.
             | Self::Trunc(_) => HashEffect::Changes,
             // What changes addresses and ports forgets the hash; a flow label is
@@ -258,6 +267,14 @@ pub(crate) struct NestedActions {
     pub(crate) exec: bool,
     /// What is done.
     pub(crate) actions: ActionList,
+}
+
+/// `OVS_ACTION_ATTR_PUSH_NSH`.
+pub(crate) struct PushNsh {
+    /// The header.
+    pub(crate) header: NshHdr,
+    /// The payload as it came: what a dump gives back.
+    pub(crate) raw: KVec<u8>,
 }
 
 /// `OVS_ACTION_ATTR_SAMPLE`.

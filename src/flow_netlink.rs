@@ -7,9 +7,8 @@
 //! the module works on types that can only hold what passed. What goes to
 //! userspace has the attributes that C puts, in its order.
 //!
-//! Attributes of features that are not here (NSH, …) are refused as attribute types
-//! are that a kernel does not know. To add one, it gets an entry in the table of its
-//! kind ([`key_attrs`], [`actions`]) and a place in the functions beside that.
+//! To add an attribute, it gets an entry in the table of its kind ([`key_attrs`],
+//! [`actions`]) and a place in the functions beside that.
 
 pub(crate) mod actions;
 mod actions_put;
@@ -18,6 +17,7 @@ mod identifier;
 mod key_attrs;
 mod key_get;
 mod key_put;
+mod nsh;
 mod set;
 mod set_tunnel;
 mod tunnel;

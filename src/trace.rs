@@ -132,6 +132,11 @@ fn attr_of(action: &Action) -> (u32, usize) {
         Action::PushMpls { .. } => (uapi::ovs_action_attr_OVS_ACTION_ATTR_PUSH_MPLS, 8),
         Action::PopMpls(_) => (uapi::ovs_action_attr_OVS_ACTION_ATTR_POP_MPLS, 2),
         Action::AddMpls { .. } => (uapi::ovs_action_attr_OVS_ACTION_ATTR_ADD_MPLS, 8),
+        Action::PushNsh(nsh) => (
+            uapi::ovs_action_attr_OVS_ACTION_ATTR_PUSH_NSH,
+            nsh.raw.len(),
+        ),
+        Action::PopNsh => (uapi::ovs_action_attr_OVS_ACTION_ATTR_POP_NSH, 0),
         Action::Recirc(_) => (uapi::ovs_action_attr_OVS_ACTION_ATTR_RECIRC, 4),
         Action::Hash { .. } => (uapi::ovs_action_attr_OVS_ACTION_ATTR_HASH, 8),
         // A `struct sample_arg` comes first.

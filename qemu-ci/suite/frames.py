@@ -189,6 +189,30 @@ def mpls(count=1, payload=None, kind=0x8847, bos=True, **kw):
     return eth(labels(count, bos) + payload, kind, **kw)
 
 
+def nsh(
+    payload,
+    np=3,
+    mdtype=1,
+    metadata=bytes(range(16)),
+    version=0,
+    flags=0,
+    ttl=63,
+    length=None,
+    path=0x000123FF,
+):
+    """A network service header and what is behind it. `length` is in units of 4
+    bytes."""
+    length = (8 + len(metadata)) // 4 if length is None else length
+    head = version << 14 | flags << 12 | ttl << 6 | length
+    return struct.pack("!HBBI", head, mdtype, np, path) + metadata + payload
+
+
+def nsh_frame(payload=None, vlans=(), **kw):
+    """A frame with a network service header: of a frame, if of nothing else."""
+    payload = udp4() if payload is None else payload
+    return eth(nsh(payload, **kw), 0x894F, vlans=vlans)
+
+
 def udp4(**kw):
     """A whole UDP over IPv4 frame."""
     e = {k: kw.pop(k) for k in ("vlans",) if k in kw}

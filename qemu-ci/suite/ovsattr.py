@@ -181,6 +181,8 @@ CTL_SET, CTL_DEL, CTL_GET = 1, 2, 3
 CTL_ZONE_LIMIT = 1
 DEFAULT_ZONE = -1
 
+NSH_BASE, NSH_MD1, NSH_MD2 = 1, 2, 3
+
 US_PID, US_USERDATA, US_EGRESS_TUN_PORT, US_ACTIONS = range(1, 5)
 SA_PROBABILITY, SA_ACTIONS = 1, 2
 CP_PKT_LEN, CP_GREATER, CP_LESS_EQUAL = 1, 2, 3
@@ -296,6 +298,23 @@ def k_mpls(*entries):
     return attr(K_MPLS, b"".join(entries))
 
 
+def n_base(mdtype=1, np=3, flags=0, ttl=63, path=0x00012300 | 255):
+    """What is of fixed form in a network service header."""
+    return attr(NSH_BASE, struct.pack("!BBBBI", flags, ttl, mdtype, np, path))
+
+
+def n_md1(context=bytes(range(16))):
+    return attr(NSH_MD1, context)
+
+
+def n_md2(metadata):
+    return attr(NSH_MD2, metadata)
+
+
+def k_nsh(*attrs):
+    return nest(K_NSH, *attrs)
+
+
 # ---- action builders ----------------------------------------------------
 
 
@@ -340,6 +359,14 @@ def a_pop_mpls(kind):
 
 def a_add_mpls(entry, kind=0x8847, flags=0):
     return attr(A_ADD_MPLS, entry + struct.pack("!H", kind) + struct.pack("=H", flags))
+
+
+def a_push_nsh(*attrs):
+    return nest(A_PUSH_NSH, k_nsh(*attrs))
+
+
+def a_pop_nsh():
+    return attr(A_POP_NSH)
 
 
 def a_recirc(ident):

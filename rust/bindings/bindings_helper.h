@@ -29,6 +29,7 @@
 #include <net/netfilter/nf_conntrack_count.h>
 #include <net/netfilter/nf_nat.h>
 #include <net/netns/generic.h>
+#include <net/nsh.h>
 #include <net/pkt_cls.h>
 #include <net/psample.h>
 #include <net/rtnetlink.h>

@@ -47,9 +47,11 @@ use super::{
     push_pop::{
         pop_eth,
         pop_mpls,
+        pop_nsh,
         pop_vlan,
         push_eth,
         push_mpls,
+        push_nsh,
         push_vlan, //
     },
     set::execute_set_action,
@@ -350,6 +352,8 @@ fn do_execute_actions<'g>(
                 push_mpls(&mut skb, key, *lse, *ethertype, mac_len)
             }
             Action::PopMpls(ethertype) => pop_mpls(&mut skb, key, *ethertype),
+            Action::PushNsh(nsh) => push_nsh(&mut skb, key, &nsh.header),
+            Action::PopNsh => pop_nsh(&mut skb, key),
             Action::Drop(error) => {
                 skb.free(match error {
                     0 => OVS_DROP_EXPLICIT,

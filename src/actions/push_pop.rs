@@ -3,7 +3,10 @@
 //! Actions that add and remove headers.
 
 use kernel::prelude::*;
-use kernel_ext::net::skbuff::SkBuff;
+use kernel_ext::net::{
+    nsh::NshHdr,
+    skbuff::SkBuff, //
+};
 use zerocopy::network_endian::{
     U16 as Be16,
     U32 as Be32, //
@@ -96,6 +99,30 @@ pub(crate) fn pop_mpls(skb: &mut SkBuff, key: &mut SwFlowKey, ethertype: Be16) -
     if ethertype.get() == ETH_P_TEB {
         key.mac_proto = MAC_PROTO_ETHERNET;
     }
+    key.invalidate();
+    Ok(())
+}
+
+/// Adds a network service header. What there is of a MAC header is behind it.
+/// Fails with `EAFNOSUPPORT` for a packet that is of a protocol which cannot be
+/// behind one, and with `ENOMEM`.
+pub(crate) fn push_nsh(skb: &mut SkBuff, key: &mut SwFlowKey, header: &NshHdr) -> Result {
+    skb.nsh_push(header)?;
+    key.mac_proto = MAC_PROTO_NONE;
+    key.invalidate();
+    Ok(())
+}
+
+/// Removes the network service header that the packet begins with. Fails with
+/// `EINVAL` where what is there is none, `EAFNOSUPPORT` for an unknown protocol
+/// behind it, and with `ENOMEM`.
+pub(crate) fn pop_nsh(skb: &mut SkBuff, key: &mut SwFlowKey) -> Result {
+    skb.nsh_pop()?;
+    key.mac_proto = if skb.protocol().get() == ETH_P_TEB {
+        MAC_PROTO_ETHERNET
+    } else {
+        MAC_PROTO_NONE
+    };
     key.invalidate();
     Ok(())
 }

@@ -8,12 +8,13 @@
 //! only where it is not, the headers are pulled into it.
 //!
 //! A packet that ends in the middle of a header gets the key that it has up to
-//! there; an error means that there was no memory or no Ethernet header, and
-//! the packet is to be dropped.
+//! there; an error means that there was no memory, no Ethernet header or a
+//! malformed network service header, and the packet is to be dropped.
 
 mod ipv6;
 mod l3l4;
 mod mpls;
+mod nsh;
 
 pub(crate) use self::ipv6::ipv6_find_hdr;
 

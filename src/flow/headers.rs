@@ -28,6 +28,7 @@ pub(crate) const ETH_P_IPV6: u16 = 0x86dd;
 pub(crate) const ETH_P_MPLS_UC: u16 = 0x8847;
 pub(crate) const ETH_P_MPLS_MC: u16 = 0x8848;
 pub(crate) const ETH_P_8021AD: u16 = 0x88a8;
+pub(crate) const ETH_P_NSH: u16 = 0x894f;
 
 pub(crate) const IPPROTO_ICMP: u8 = 1;
 pub(crate) const IPPROTO_TCP: u8 = 6;

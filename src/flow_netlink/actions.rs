@@ -9,6 +9,7 @@ mod psample;
 
 use self::psample::validate_psample;
 use super::{
+    nsh::validate_push_nsh,
     set::SetContext,
     uapi::*, //
 };
@@ -47,6 +48,11 @@ use kernel_ext::net::{
         NlaPolicy,
         Nlattr,
         Validation, //
+    },
+    tun_proto::{
+        tun_p_from_eth_p,
+        tun_p_to_eth_p,
+        TUN_P_ETHERNET, //
     }, //
 };
 use zerocopy::FromBytes;
@@ -96,7 +102,10 @@ const fn action_len(ty: u16) -> Option<Option<usize>> {
         OVS_ACTION_ATTR_HASH => Some(size_of::<kernel_ext::uapi::ovs_action_hash>()),
         OVS_ACTION_ATTR_PUSH_VLAN => Some(size_of::<OvsActionPushVlan>()),
         OVS_ACTION_ATTR_PUSH_ETH => Some(size_of::<OvsActionPushEth>()),
-        OVS_ACTION_ATTR_POP_VLAN | OVS_ACTION_ATTR_POP_ETH | OVS_ACTION_ATTR_CT_CLEAR => Some(0),
+        OVS_ACTION_ATTR_POP_VLAN
+        | OVS_ACTION_ATTR_POP_ETH
+        | OVS_ACTION_ATTR_POP_NSH
+        | OVS_ACTION_ATTR_CT_CLEAR => Some(0),
         OVS_ACTION_ATTR_PUSH_MPLS => Some(size_of::<OvsActionPushMpls>()),
         OVS_ACTION_ATTR_POP_MPLS => Some(2),
         OVS_ACTION_ATTR_ADD_MPLS => Some(size_of::<OvsActionAddMpls>()),
@@ -104,6 +113,7 @@ const fn action_len(ty: u16) -> Option<Option<usize>> {
         | OVS_ACTION_ATTR_SET
         | OVS_ACTION_ATTR_SET_MASKED
         | OVS_ACTION_ATTR_SAMPLE
+        | OVS_ACTION_ATTR_PUSH_NSH
         | OVS_ACTION_ATTR_CLONE
         | OVS_ACTION_ATTR_CHECK_PKT_LEN
         | OVS_ACTION_ATTR_DEC_TTL
@@ -289,6 +299,21 @@ impl Copier<'_> {
                 let ethertype = a.get_be16().ok_or(EINVAL)?;
                 self.pop_mpls(ethertype)?;
                 Action::PopMpls(ethertype.into())
+            }
+
+            OVS_ACTION_ATTR_PUSH_NSH if ethernet || tun_p_from_eth_p(self.eth_type).is_some() => {
+                self.mac_proto = MAC_PROTO_NONE;
+                Action::PushNsh(validate_push_nsh(a, self.log)?)
+            }
+
+            OVS_ACTION_ATTR_POP_NSH if self.eth_type == ETH_P_NSH => {
+                let np = self.key.nsh.np;
+                tun_p_to_eth_p(np).ok_or(EINVAL)?;
+                self.mac_proto = match np {
+                    TUN_P_ETHERNET => MAC_PROTO_ETHERNET,
+                    _ => MAC_PROTO_NONE,
+                };
+                Action::PopNsh
             }
 
             OVS_ACTION_ATTR_RECIRC => Action::Recirc(a.get_u32().ok_or(EINVAL)?),

@@ -124,6 +124,8 @@ fn action_to_attr<W: AttrWriter>(action: &Action, w: &mut W) -> Result {
             };
             w.put(OVS_ACTION_ATTR_ADD_MPLS, mpls.as_bytes())
         }
+        Action::PushNsh(nsh) => w.put(OVS_ACTION_ATTR_PUSH_NSH, &nsh.raw),
+        Action::PopNsh => w.put_flag(OVS_ACTION_ATTR_POP_NSH),
         Action::Recirc(recirc_id) => w.put_u32(OVS_ACTION_ATTR_RECIRC, *recirc_id),
         Action::Hash { alg, basis } => w.put(OVS_ACTION_ATTR_HASH, [*alg, *basis].as_bytes()),
         Action::Sample(sample) => sample_action_to_attr(sample, w),

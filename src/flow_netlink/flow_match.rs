@@ -12,6 +12,7 @@ use super::{
     },
     key_get::ovs_key_from_nlattrs,
     nlerr,
+    nsh::nsh_attr_len,
     tunnel::{
         tunnel_attr_len,
         vxlan_ext_len, //
@@ -69,6 +70,7 @@ enum Table {
     Key,
     Tunnel,
     VxlanExt,
+    Nsh,
 }
 
 impl Table {
@@ -78,6 +80,7 @@ impl Table {
             Self::Key => key_attr_len(ty),
             Self::Tunnel => tunnel_attr_len(ty),
             Self::VxlanExt => vxlan_ext_len(ty),
+            Self::Nsh => nsh_attr_len(ty),
         }
     }
 
@@ -85,8 +88,11 @@ impl Table {
     fn next(self, ty: u16) -> Self {
         match self {
             Self::Key if ty == OVS_KEY_ATTR_TUNNEL => Self::Tunnel,
+            Self::Key if ty == OVS_KEY_ATTR_NSH => Self::Nsh,
             Self::Key => Self::Key,
             Self::Tunnel | Self::VxlanExt => Self::VxlanExt,
+            // None of these has attributes in it.
+            Self::Nsh => Self::Nsh,
         }
     }
 }
@@ -223,6 +229,7 @@ fn match_validate(
             e.allow_if(OVS_KEY_ATTR_CT_ORIG_TUPLE_IPV6, exact);
             e.expect_transport(key, mask);
         }
+        ETH_P_NSH => e.expect(OVS_KEY_ATTR_NSH, exact),
         _ => (),
     }
 

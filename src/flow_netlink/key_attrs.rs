@@ -81,6 +81,7 @@ pub(super) const fn key_attr_len(ty: u16) -> Option<AttrLen> {
         OVS_KEY_ATTR_CT_LABELS => fixed::<[u8; 16]>(),
         OVS_KEY_ATTR_CT_ORIG_TUPLE_IPV4 => fixed::<OvsKeyCtTupleIpv4>(),
         OVS_KEY_ATTR_CT_ORIG_TUPLE_IPV6 => fixed::<OvsKeyCtTupleIpv6>(),
+        OVS_KEY_ATTR_NSH => Some(AttrLen::Nested),
         OVS_KEY_ATTR_IPV6_EXTHDRS => fixed::<u16>(),
         _ => None,
     }

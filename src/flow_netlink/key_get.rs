@@ -9,6 +9,7 @@ use super::{
         Part, //
     },
     nlerr,
+    nsh::nsh_key_put_from_nlattr,
     tunnel::ip_tun_from_nlattr,
     uapi::*, //
 };
@@ -368,6 +369,9 @@ pub(super) fn ovs_key_from_nlattrs(
     }
 
     network_from_nlattrs(target, a, part, log)?;
+    if let Some(nsh) = a.take(OVS_KEY_ATTR_NSH) {
+        nsh_key_put_from_nlattr(nsh, &mut target.nsh, part, log)?;
+    }
     mpls_from_nlattrs(target, a)?;
     transport_from_nlattrs(target, a);
 

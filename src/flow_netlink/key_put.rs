@@ -3,6 +3,7 @@
 //! Flow keys, masks and identifiers into netlink attributes.
 
 use super::{
+    nsh::nsh_key_to_nlattr,
     tunnel_put::{
         ip_tun_to_nlattr,
         ovs_tun_key_attr_size,
@@ -124,7 +125,12 @@ fn put_metadata(
 }
 
 /// Puts the network layer's attributes.
-fn put_network(swkey: &SwFlowKey, output: &SwFlowKey, w: &mut impl AttrWriter) -> Result {
+fn put_network(
+    swkey: &SwFlowKey,
+    output: &SwFlowKey,
+    is_mask: bool,
+    w: &mut impl AttrWriter,
+) -> Result {
     match swkey.eth_type.get() {
         ETH_P_IP => {
             let ipv4 = OvsKeyIpv4 {
@@ -161,6 +167,7 @@ fn put_network(swkey: &SwFlowKey, output: &SwFlowKey, w: &mut impl AttrWriter) -
             };
             w.put(OVS_KEY_ATTR_ARP, arp.as_bytes())
         }
+        ETH_P_NSH => nsh_key_to_nlattr(&output.nsh, is_mask, w),
         eth_type if eth_p_mpls(eth_type) => {
             // As many as the mask has, or, of a key, as the packet has.
             let labels = output.mpls_num_labels_mask.count_ones() as usize;
@@ -240,7 +247,7 @@ fn put_ethertype_and_above(
         // packet, so truncate here.
         return Ok(());
     }
-    put_network(swkey, output, w)?;
+    put_network(swkey, output, is_mask, w)?;
     put_transport(swkey, output, w)
 }
 

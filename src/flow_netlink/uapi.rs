@@ -89,6 +89,17 @@ attr_types! {
 /// The last type of tunnel-key attributes.
 pub(crate) const OVS_TUNNEL_KEY_ATTR_MAX: u16 = OVS_TUNNEL_KEY_ATTR_COUNT - 1;
 
+attr_types! {
+    OVS_NSH_KEY_ATTR_UNSPEC = ovs_nsh_key_attr_OVS_NSH_KEY_ATTR_UNSPEC;
+    OVS_NSH_KEY_ATTR_BASE = ovs_nsh_key_attr_OVS_NSH_KEY_ATTR_BASE;
+    OVS_NSH_KEY_ATTR_MD1 = ovs_nsh_key_attr_OVS_NSH_KEY_ATTR_MD1;
+    OVS_NSH_KEY_ATTR_MD2 = ovs_nsh_key_attr_OVS_NSH_KEY_ATTR_MD2;
+    OVS_NSH_KEY_ATTR_COUNT = ovs_nsh_key_attr___OVS_NSH_KEY_ATTR_MAX;
+}
+
+/// The last type of attributes of a network service header.
+pub(crate) const OVS_NSH_KEY_ATTR_MAX: u16 = OVS_NSH_KEY_ATTR_COUNT - 1;
+
 /// The VXLAN group-based policy, and the last of VXLAN's extensions.
 ///
 /// C: `OVS_VXLAN_EXT_GBP`, `OVS_VXLAN_EXT_MAX`.
@@ -111,6 +122,8 @@ attr_types! {
     OVS_ACTION_ATTR_PUSH_ETH = ovs_action_attr_OVS_ACTION_ATTR_PUSH_ETH;
     OVS_ACTION_ATTR_POP_ETH = ovs_action_attr_OVS_ACTION_ATTR_POP_ETH;
     OVS_ACTION_ATTR_METER = ovs_action_attr_OVS_ACTION_ATTR_METER;
+    OVS_ACTION_ATTR_PUSH_NSH = ovs_action_attr_OVS_ACTION_ATTR_PUSH_NSH;
+    OVS_ACTION_ATTR_POP_NSH = ovs_action_attr_OVS_ACTION_ATTR_POP_NSH;
     OVS_ACTION_ATTR_CLONE = ovs_action_attr_OVS_ACTION_ATTR_CLONE;
     OVS_ACTION_ATTR_ADD_MPLS = ovs_action_attr_OVS_ACTION_ATTR_ADD_MPLS;
     OVS_ACTION_ATTR_CHECK_PKT_LEN = ovs_action_attr_OVS_ACTION_ATTR_CHECK_PKT_LEN;
@@ -227,6 +240,7 @@ pub(crate) const IPPROTO_SCTP: u8 = 132;
 
 pub(crate) use crate::flow::headers::{
     eth_p_mpls,
+    ETH_P_NSH,
     ETH_P_TEB,
     NDISC_NEIGHBOUR_ADVERTISEMENT,
     NDISC_NEIGHBOUR_SOLICITATION, //
@@ -361,6 +375,24 @@ payload! {
 }
 
 payload! {
+    /// `struct ovs_nsh_key_base`.
+    OvsNshKeyBase {
+        flags: u8,
+        ttl: u8,
+        mdtype: u8,
+        np: u8,
+        path_hdr: Be32,
+    }
+}
+
+payload! {
+    /// `struct ovs_nsh_key_md1`.
+    OvsNshKeyMd1 {
+        context: [Be32; 4],
+    }
+}
+
+payload! {
     /// `struct ovs_action_push_vlan`.
     OvsActionPushVlan {
         vlan_tpid: Be16,
@@ -416,3 +448,7 @@ kernel::static_assert!(
 kernel::static_assert!(
     size_of::<OvsActionAddMpls>() == size_of::<kernel_ext::uapi::ovs_action_add_mpls>()
 );
+kernel::static_assert!(
+    size_of::<OvsNshKeyBase>() == size_of::<kernel_ext::uapi::ovs_nsh_key_base>()
+);
+kernel::static_assert!(size_of::<OvsNshKeyMd1>() == size_of::<kernel_ext::uapi::ovs_nsh_key_md1>());

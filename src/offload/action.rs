@@ -571,6 +571,7 @@ impl<'a, F: FnMut(u16) -> Result<OutPort, Reason>> Builder<'a, F> {
                 Action::PushMpls { .. } | Action::PopMpls(_) | Action::AddMpls { .. } => {
                     return Err(Reason::ActionMpls)
                 }
+                Action::PushNsh(_) | Action::PopNsh => return Err(Reason::ActionNsh),
             }
         }
         Ok(None)
@@ -606,6 +607,8 @@ fn is_visible(action: &Action, depth: u32) -> bool {
         | Action::PushMpls { .. }
         | Action::PopMpls(_)
         | Action::AddMpls { .. }
+        | Action::PushNsh(_)
+        | Action::PopNsh
         | Action::Hash { .. }
         | Action::CtClear
         | Action::Trunc(_)

@@ -110,6 +110,8 @@ reasons! {
     ActionCheckPktLen = "action check_pkt_len",
     ActionDecTtl = "action dec_ttl",
     ActionPsample = "action psample",
+    MatchNsh = "match on a network service header",
+    ActionNsh = "action push_nsh or pop_nsh",
 }
 
 impl Reason {

@@ -393,6 +393,8 @@ impl Match<'_> {
                 self.ip(rule, true)?;
             }
             ETH_P_ARP | ETH_P_RARP => self.arp(rule)?,
+            // Software drops packets whose header is malformed.
+            ETH_P_NSH => return Err(Reason::MatchNsh),
             eth_type if eth_p_mpls(eth_type) => {
                 let labels = take!(self, mpls_num_labels_mask).1;
                 let lses = take!(self, mpls_lse).1;

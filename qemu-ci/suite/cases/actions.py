@@ -22,6 +22,8 @@ KEYS = {
     "l3": o.k_type(0x0800) + o.k_ipv4("1.1.1.1", "1.1.1.2", 17) + o.k_udp(1, 2),
     "mpls": ETH + o.k_type(0x8847) + o.k_mpls(o.d_lse(5)),
     "mpls_2": ETH + o.k_type(0x8848) + o.k_mpls(o.d_lse(6, bos=False), o.d_lse(5)),
+    "nsh": ETH + o.k_type(0x894F) + o.k_nsh(o.n_base(np=1), o.n_md1()),
+    "nsh_l3": o.k_type(0x894F) + o.k_nsh(o.n_base(np=3), o.n_md1()),
     "llc": ETH,
 }
 IN_SCOPE = (
@@ -46,6 +48,8 @@ IN_SCOPE = (
     o.A_POP_MPLS,
     o.A_ADD_MPLS,
     o.A_PSAMPLE,
+    o.A_PUSH_NSH,
+    o.A_POP_NSH,
 )
 
 
@@ -114,6 +118,8 @@ def states():
     yield "push_mpls ", o.a_push_mpls(o.d_lse(1))
     yield "pop_mpls ", o.a_pop_mpls(0x0800)
     yield "add_mpls ", o.a_add_mpls(o.d_lse(1))
+    yield "push_nsh ", o.a_push_nsh(o.n_base(), o.n_md1())
+    yield "pop_nsh ", o.a_pop_nsh()
     yield "push_vlan pop_vlan ", o.a_push_vlan(0x1001) + o.a_pop_vlan()
     yield (
         "push_vlan push_vlan pop_vlan ",
@@ -152,6 +158,10 @@ SETS = {
     "beyond": u32(33, 1),
     "far": u32(0x3000, 1),
     "mpls": o.k_mpls(o.d_lse(9)),
+    "nsh": o.k_nsh(o.n_base(), o.n_md1()),
+    "nsh_base": o.k_nsh(o.n_base()),
+    "nsh_nothing": o.k_nsh(),
+    "nsh_short": attr(o.K_NSH, bytes(3)),
     "mpls_2": o.k_mpls(o.d_lse(9, bos=False), o.d_lse(8)),
     "packet_type": u32(o.K_PACKET_TYPE, 1),
     "tunnel_info": attr(o.K_TUNNEL_INFO, bytes(8)),
@@ -460,6 +470,9 @@ def round_trip(t):
         + o.a_clone(o.a_pop_mpls(0x8847)),
         o.a_check_pkt_len(9, o.a_clone(o.a_output(1)), o.a_set(SETS["eth"])) + o.a_output(2),
         o.a_dec_ttl(o.a_dec_ttl() + o.a_set(SETS["udp"])) + o.a_output(2),
+        o.a_push_nsh(o.n_base(), o.n_md1())
+        + o.a_push_eth("02:00:00:00:00:0a", "02:00:00:00:00:0b"),
+        o.a_push_nsh(o.n_md2(b"12345"), o.n_base(2, ttl=0xFF, flags=0xFF)),
         o.a_hash(1, 9) + o.a_trunc(99) + o.a_recirc(1),
         o.a_drop(7),
         b"",

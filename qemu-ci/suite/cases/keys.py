@@ -34,6 +34,7 @@ def vlan(tci, inner, tpid=0x8100):
 
 
 MPLS = ETH + o.k_type(0x8847)
+NSH = ETH + o.k_type(0x894F)
 LSE1, LSE2, LSE3 = o.d_lse(100), o.d_lse(0xABCDE, 5, False, 7), o.d_lse(3, 0, False, 255)
 
 KEYS = {
@@ -128,6 +129,39 @@ KEYS = {
     "mpls_vlan": ETH + vlan(0x1001, o.k_type(0x8847) + o.k_mpls(LSE2, LSE1)),
     "mpls_qinq": ETH + vlan(0x1001, vlan(0x1002, o.k_type(0x8848) + o.k_mpls(LSE1)), 0x88A8),
     "mpls_vlan_outside": ETH + vlan(0x1001, o.k_type(0x8847)) + o.k_mpls(LSE1),
+    "nsh": NSH + o.k_nsh(o.n_base(), o.n_md1()),
+    "nsh_order": NSH + o.k_nsh(o.n_md1(), o.n_base()),
+    "nsh_type2": NSH + o.k_nsh(o.n_base(2)),
+    "nsh_type3": NSH + o.k_nsh(o.n_base(3)),
+    "nsh_base": NSH + o.k_nsh(o.n_base()),
+    "nsh_md1": NSH + o.k_nsh(o.n_md1()),
+    "nsh_md1_type2": NSH + o.k_nsh(o.n_base(2), o.n_md1()),
+    "nsh_md2": NSH + o.k_nsh(o.n_base(2), o.n_md2(bytes(8))),
+    "nsh_md2_alone": NSH + o.k_nsh(o.n_md2(bytes(8))),
+    "nsh_both": NSH + o.k_nsh(o.n_base(), o.n_md1(), o.n_md2(bytes(4))),
+    "nsh_nothing": NSH + o.k_nsh(),
+    "nsh_twice": NSH + o.k_nsh(o.n_base(), o.n_md1()) + o.k_nsh(o.n_base(), o.n_md1()),
+    "nsh_base_twice": NSH + o.k_nsh(o.n_base(2), o.n_base(1, ttl=1), o.n_md1()),
+    "nsh_md1_twice": NSH + o.k_nsh(o.n_base(), o.n_md1(), o.n_md1(bytes(16))),
+    "nsh_unspec": NSH + o.k_nsh(attr(0), o.n_base()),
+    "nsh_unspec_long": NSH + o.k_nsh(u32(0, 1), o.n_base()),
+    "nsh_beyond": NSH + o.k_nsh(o.n_base(), u32(4, 1)),
+    "nsh_far_beyond": NSH + o.k_nsh(u32(0x3FFF, 1)),
+    "nsh_base_short": NSH + o.k_nsh(attr(o.NSH_BASE, bytes(7))),
+    "nsh_base_long": NSH + o.k_nsh(attr(o.NSH_BASE, bytes(9))),
+    "nsh_md1_short": NSH + o.k_nsh(o.n_base(), attr(o.NSH_MD1, bytes(12))),
+    "nsh_trailing": NSH + o.k_nsh(o.n_base(), o.n_md1(), b"\1\2"),
+    "nsh_cut": NSH + o.k_nsh(o.n_base(), attr(o.NSH_MD1, bytes(8), length=20)),
+    "nsh_nested_flag": NSH + nest(o.K_NSH, o.n_base(), o.n_md1(), flag=True),
+    "nsh_flag_inside": NSH + o.k_nsh(attr(o.NSH_BASE | 0x8000, b"\0\1\2\3" + bytes(4))),
+    "nsh_missing": NSH,
+    "nsh_with_ip": NSH + o.k_nsh(o.n_base(), o.n_md1()) + o.k_ipv4("1.1.1.1", "1.1.1.2", 0),
+    "nsh_in_other": ETH + o.k_type(0x9000) + o.k_nsh(o.n_base()),
+    "nsh_l3": o.k_type(0x894F) + o.k_nsh(o.n_base(), o.n_md1()),
+    "nsh_all_bits": NSH
+    + o.k_nsh(attr(o.NSH_BASE, b"\xff\xff\1\xff" + b"\xff" * 4), o.n_md1(b"\xff" * 16)),
+    "nsh_vlan": ETH + vlan(0x1001, o.k_type(0x894F) + o.k_nsh(o.n_base(), o.n_md1())),
+    "nsh_vlan_outside": ETH + vlan(0x1001, o.k_type(0x894F)) + o.k_nsh(o.n_base()),
     "in_port_max": o.k_in_port(65534) + ETH,
     "in_port_over": o.k_in_port(65535) + ETH,
     "in_port_huge": o.k_in_port(0xFFFFFFFF) + ETH,
@@ -196,11 +230,25 @@ def fill(key, value):
         body = key[pos + 4 : pos + size]
         if kind == o.K_ENCAP:
             out += nest(kind, fill(body, value))
+        elif kind == o.K_NSH:
+            out += nest(kind, nsh_fill(body, value))
         elif kind == o.K_TUNNEL:
             out += nest(kind, tunnel_fill(body, value))
         else:
             out += attr(kind, bytes((value,)) * len(body))
         pos += (size + 3) & ~3
+    return out
+
+
+def nsh_fill(body, value):
+    """As fill(), of what is in the attribute of a network service header."""
+    out = b""
+    while len(body) >= 4:
+        size, kind = struct.unpack_from("=HH", body)
+        if size < 4 or size > len(body):
+            break
+        out += attr(kind, bytes((value,)) * (size - 4))
+        body = body[(size + 3) & ~3 :]
     return out
 
 
@@ -218,7 +266,7 @@ def lengths(t, kind):
     t.switch(1)
     rest = b"" if kind == o.K_ETHERNET else ETH
     if kind != o.K_ETHERTYPE:
-        rest += o.k_type({o.K_ARP: 0x0806, o.K_MPLS: 0x8847}.get(kind, 0x0800))
+        rest += o.k_type({o.K_ARP: 0x0806, o.K_MPLS: 0x8847, o.K_NSH: 0x894F}.get(kind, 0x0800))
     for size in list(range(0, 9)) + [11, 12, 13, 16, 24, 28, 30, 40, 41]:
         body = bytes((kind * 7 + i) & 0x0F for i in range(size))
         try_key(t, f"key {size:d}", rest + attr(kind, body))
@@ -275,6 +323,20 @@ MASKS = {
     "mpls_label": attr(o.K_MPLS, b"\xff\xff\xf0\0"),
     "mpls_second": attr(o.K_MPLS, bytes(4) + b"\xff\xff\xf0\0"),
     "mpls_odd": attr(o.K_MPLS, b"\xff" * 5),
+    "nsh": o.k_nsh(attr(o.NSH_BASE, b"\xff" * 8), attr(o.NSH_MD1, b"\xff" * 16)),
+    "nsh_base": o.k_nsh(attr(o.NSH_BASE, b"\xff" * 8)),
+    "nsh_path": o.k_nsh(attr(o.NSH_BASE, bytes(4) + b"\xff\xff\xff\0")),
+    "nsh_md1": o.k_nsh(attr(o.NSH_MD1, b"\xff" * 16)),
+    "nsh_md1_part": o.k_nsh(attr(o.NSH_MD1, b"\xff\0\0\0" + bytes(12))),
+    "nsh_no_type": o.k_nsh(attr(o.NSH_BASE, b"\3\x3f\0\xff" + b"\xff" * 4), o.n_md1()),
+    "nsh_zero": o.k_nsh(attr(o.NSH_BASE, bytes(8)), attr(o.NSH_MD1, bytes(16))),
+    "nsh_nothing": o.k_nsh(),
+    "nsh_md2": o.k_nsh(o.n_md2(b"\xff" * 8)),
+    "nsh_base_twice": o.k_nsh(o.n_base(), o.n_base(0xFF)),
+    "nsh_bad": o.k_nsh(attr(o.NSH_BASE, b"\xff" * 7)),
+    "nsh_unknown": o.k_nsh(u32(4, 1)),
+    "nsh_trailing": o.k_nsh(attr(o.NSH_BASE, b"\xff" * 8), b"\1"),
+    "nsh_type": o.k_type(0xFFFF) + o.k_nsh(attr(o.NSH_BASE, b"\0\0\xff\xff" + bytes(4))),
     "mpls_type": o.k_type(0xFFFF) + attr(o.K_MPLS, b"\xff\xff\xf1\0"),
     "icmp": attr(o.K_ICMP, b"\xff\xff"),
 }
@@ -291,6 +353,9 @@ MASKS = {
         ("qinq", KEYS["qinq"]),
         ("l3", KEYS["ethertype_only"]),
         ("mpls", KEYS["mpls"]),
+        ("nsh", KEYS["nsh"]),
+        ("nsh_type2", KEYS["nsh_type2"]),
+        ("nsh_vlan", KEYS["nsh_vlan"]),
         ("mpls_3", KEYS["mpls_3"]),
         ("mpls_vlan", KEYS["mpls_vlan"]),
         ("llc", ETH),

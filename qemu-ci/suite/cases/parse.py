@@ -76,6 +76,10 @@ CORPUS = {
     "mpls_no_end": f.mpls(5, b"", bos=False),
     "mpls_vlan": f.mpls(2, vlans=(9,)),
     "mpls_qinq": f.mpls(2, vlans=(9, 10)),
+    "nsh": f.nsh_frame(),
+    "nsh_type2": f.nsh_frame(mdtype=2, metadata=bytes(12)),
+    "nsh_type2_empty": f.nsh_frame(mdtype=2, metadata=b""),
+    "nsh_vlan": f.nsh_frame(vlans=(9,)),
     "unknown": f.eth(bytes(range(40)), 0x9000),
     "igmp": f.eth(f.ipv4(bytes(8), 2)),
 }
@@ -253,8 +257,6 @@ def types(t):
         0x6558,
         0xFFFF,
     ):
-        if kind == 0x894F:
-            continue  # NSH: not in our key set
         t.inject(f"{kind:#x}", tap, f.eth(bytes(range(46)), kind))
         t.inject(f"vlan {kind:#x}", tap, f.eth(bytes(range(46)), kind, vlans=(5,)))
         t.inject(f"empty {kind:#x}", tap, f.eth(b"", kind))
@@ -278,6 +280,7 @@ def layer3_port(t):
         0x8100: b"\0\5\x08\0" + f.ipv4(f.udp(), 17),
         0x8847: f.labels(3) + f.ipv4(f.udp(), 17),
         0x8848: f.labels(4, bos=False),
+        0x894F: f.nsh(f.ipv4(f.udp(), 17), np=1),
         0x9000: bytes(40),
         0: bytes(40),
         0x0004: bytes(40),
@@ -383,6 +386,8 @@ PAGED = {
     "icmp6": lambda p: f.eth(f.ipv6(f.icmpv6(payload=p), 58), 0x86DD),
     "mpls": lambda p: f.mpls(6, payload=f.ipv4(f.udp(p), 17)),
     "mpls_no_end": lambda p: f.eth(f.labels(20, bos=False) + p, 0x8847),
+    "nsh": lambda p: f.nsh_frame(f.udp4(payload=p)),
+    "nsh_type2": lambda p: f.nsh_frame(p, mdtype=2, metadata=bytes(60)),
     "snap": lambda p: f.eth(b"\xaa\xaa\3\0\0\0\x08\0" + f.ipv4(f.udp(p), 17), 44),
 }
 

@@ -105,6 +105,8 @@ def actions(t):
         + o.a_set(o.k_mpls(o.d_lse(2)))
         + o.a_pop_mpls(0x0800)
         + out,
+        "nsh": o.a_push_nsh(o.n_base(), o.n_md1()) + o.a_push_eth(f.M1, f.M2) + out,
+        "nsh type 2": o.a_push_nsh(o.n_base(2), o.n_md2(bytes(9))),
         "add_mpls": o.a_add_mpls(o.d_lse(1)) + out,
         "trunc": o.a_trunc(100) + out,
         "hash": o.a_hash(0) + out,

@@ -21,7 +21,8 @@ use super::{
         parse_ipv6hdr,
         Parsed, //
     },
-    mpls::extract_mpls, //
+    mpls::extract_mpls,
+    nsh::parse_nsh, //
 };
 use crate::flow::{
     headers::{
@@ -36,6 +37,7 @@ use crate::flow::{
         ETH_P_ARP,
         ETH_P_IP,
         ETH_P_IPV6,
+        ETH_P_NSH,
         ETH_P_RARP,
         IPPROTO_ICMP,
         IPPROTO_SCTP,
@@ -50,7 +52,7 @@ use crate::flow::{
 /// is at `nh_ofs` and of the type `key.eth_type`. Their fields of `key` are
 /// zero and stay so where the packet ends before the header.
 ///
-/// Fails with `ENOMEM`.
+/// Fails with `ENOMEM`, and with `EINVAL` for a malformed network service header.
 #[inline]
 pub(super) fn key_extract_l3l4(skb: &mut SkBuff, key: &mut SwFlowKey, nh_ofs: usize) -> Result {
     match key.eth_type.get() {
@@ -60,6 +62,7 @@ pub(super) fn key_extract_l3l4(skb: &mut SkBuff, key: &mut SwFlowKey, nh_ofs: us
             extract_arp(skb, key, nh_ofs);
             Ok(())
         }
+        ETH_P_NSH => parse_nsh(skb, key, nh_ofs),
         eth_type if eth_p_mpls(eth_type) => {
             extract_mpls(skb, key, nh_ofs);
             Ok(())
