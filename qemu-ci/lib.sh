@@ -59,6 +59,16 @@ key_of() {
 	done | sha256sum | cut -c1-12
 }
 
+# recording NAME KEY...: the file where what the C module did in tests NAME is kept.
+# As it does the same each time, it need not run again until one of the KEYs (files
+# or words: the kernel, the guest root, the tests) is another.
+recording() {
+	local name=$1
+	shift
+	mkdir -p "$CACHE/recordings"
+	printf '%s/%s-%s\n' "$CACHE/recordings" "$name" "$(key_of "$@")"
+}
+
 # per_tree NAME: a folder of the cache for this very tree, so that two clones
 # do not get in each other's way.
 per_tree() {
@@ -242,6 +252,20 @@ export TOOLROOT GUESTROOT
 # in_tools CMD...: run CMD in the tool root.
 in_tools() {
 	in_root "$TOOLROOT" "$@"
+}
+
+# make_venv DIR PACKAGE...: Python packages in a folder of their own, for the tool root.
+make_venv() {
+	local dir=$1
+	shift
+	rm -rf "$dir"
+	# pip is not part of the tool root; it takes this machine's configuration,
+	# but for the certificates, which in_root has seen to.
+	in_tools sh -c 'python3 -m ensurepip --version' >/dev/null 2>&1 ||
+		run_logged "$CACHE/log/venv-apt.log" in_tools apt-get -qy install python3-venv
+	sed '/^cert/d' /etc/pip.conf >"$TOOLROOT/etc/pip.conf" 2>/dev/null || true
+	run_logged "$CACHE/log/$(basename "$dir").log" in_tools sh -c \
+		'd=$1; shift; python3 -m venv "$d" && "$d/bin/pip" install --quiet "$@"' sh "$dir" "$@"
 }
 
 # stock_abi: the name of the Debian kernel that the tool root has headers for,

@@ -130,22 +130,15 @@ check_ruff() {
 	local venv=$CACHE/venv-${TOOLROOT##*-} files
 	mapfile -t files < <(sources '*.py')
 	[ ${#files[@]} -gt 0 ] || return 2
-	[ -x "$venv/bin/ruff" ] || locked venv make_venv "$venv"
+	[ -x "$venv/bin/ruff" ] || locked venv make_ruff "$venv"
 	in_tools "$venv/bin/ruff" check --quiet --config "$TOP/qemu-ci/lint/ruff.toml" "${files[@]}" &&
 		in_tools "$venv/bin/ruff" format --quiet --check --config "$TOP/qemu-ci/lint/ruff.toml" "${files[@]}"
 }
 
-make_venv() {
+make_ruff() {
 	[ ! -x "$1/bin/ruff" ] || return 0
 	say "ruff: installing into the cache"
-	rm -rf "$1"
-	# pip is not part of the tool root; it takes this machine's configuration,
-	# but for the certificates, which in_root has seen to.
-	in_tools sh -c 'python3 -m ensurepip --version' >/dev/null 2>&1 ||
-		run_logged "$LOG/venv-apt.log" in_tools apt-get -qy install python3-venv
-	sed '/^cert/d' /etc/pip.conf >"$TOOLROOT/etc/pip.conf" 2>/dev/null || true
-	run_logged "$LOG/venv.log" in_tools sh -c \
-		'python3 -m venv "$1" && "$1/bin/pip" install --quiet ruff' sh "$1"
+	make_venv "$1" ruff
 }
 
 check_gates() {

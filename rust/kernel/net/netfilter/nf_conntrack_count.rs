@@ -3,7 +3,7 @@
 //! Counting the connections that have something in common.
 //!
 //! C header:
-//! [`include/net/netfilter/nf_conntrack_count.h`](srctree/include/net/netfilter/nf_conntrack_count.h)
+//! [`nf_conntrack_count.h`](srctree/include/net/netfilter/nf_conntrack_count.h)
 
 use core::ptr::{
     self,
