@@ -42,12 +42,13 @@ mod tests {
         };
 
         let mut longest = 0;
+        let mut action = CheckPktLenAction {
+            pkt_len: 0,
+            if_less_equal: empty()?,
+            if_greater: empty()?,
+        };
         for pkt_len in 1..=u16::MAX {
-            let action = CheckPktLenAction {
-                pkt_len,
-                if_less_equal: empty()?,
-                if_greater: empty()?,
-            };
+            action.pkt_len = pkt_len;
             let list = execute_check_pkt_len(&skb, &action);
             if Arc::ptr_eq(list, &action.if_greater) {
                 // All shorter lengths, too.
