@@ -8,9 +8,12 @@ use kernel::prelude::*;
 mod tests {
     use super::*;
 
-    use core::sync::atomic::{
-        AtomicUsize,
-        Ordering, //
+    use core::{
+        cell::Cell,
+        sync::atomic::{
+            AtomicUsize,
+            Ordering, //
+        },
     };
 
     use crate::{
@@ -153,6 +156,57 @@ mod tests {
         assert_eq!(known(&table), None);
         kernel::sync::rcu::rcu_barrier();
         assert_eq!(GONE.load(Ordering::Relaxed), 1000);
+        Ok(())
+    }
+
+    /// A walk that prefetches gives what one that does not gives, also in parts.
+    #[test]
+    fn a_walk_that_looks_ahead_leaves_out_nothing() -> Result {
+        let table = RcuTable::new(8)?;
+        for i in 0..500_u64 {
+            let hash = i.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            table.insert(hash, RcuArc::new(i, GFP_KERNEL)?, |&i| {
+                i.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            })?;
+        }
+        let guard = BhGuard::new();
+        let rcu = guard.proof().rcu();
+        let mut plain = KVec::new();
+        let mut room = Ok(());
+        table.walk(0, rcu, |&i| {
+            room = plain.push(i, kernel::alloc::flags::GFP_ATOMIC);
+            room.is_ok()
+        });
+        room?;
+        assert_eq!(plain.len(), 500);
+
+        for part in [1, 7, 499, 500, 501] {
+            let announced = Cell::new([0; 3]);
+            let (mut seen, mut parts, mut next) = (0, 0, Some(0));
+            while let Some(start) = next {
+                let mut left = part;
+                let ahead = |_: &u64, step: usize| {
+                    let mut counts = announced.get();
+                    counts[step] += 1;
+                    announced.set(counts);
+                };
+                next = table.walk_ahead(start, rcu, ahead, |i| {
+                    if left == 0 {
+                        return false;
+                    }
+                    assert_eq!(plain.get(seen), Some(i));
+                    left -= 1;
+                    seen += 1;
+                    true
+                });
+                parts += 1;
+            }
+            assert_eq!(seen, 500);
+            assert_eq!(parts, 500_usize.div_ceil(part));
+            // Each was announced before it came, once in each call or more.
+            assert!(announced.get().iter().all(|&count| count >= 500));
+        }
+        assert_eq!(table.walk_ahead(100_000, rcu, |_, _| (), |_| true), None);
         Ok(())
     }
 }

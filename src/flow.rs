@@ -215,6 +215,32 @@ impl SwFlow {
         prefetch(&self.own_stats);
     }
 
+    /// Has the CPU fetch, in steps, what a dump is about to need: the flow, what
+    /// that refers to, and with `actions` what these refer to. The memory that a
+    /// step looks at is what the last one fetched.
+    #[inline]
+    pub(crate) fn prefetch_step<'g>(&'g self, rcu: RcuRead<'g>, step: usize, actions: bool) {
+        match step {
+            0 => {
+                prefetch(&self.id);
+                self.prefetch();
+            }
+            1 => {
+                if let SwFlowId::Key(key) = &self.id {
+                    prefetch(&**key);
+                }
+                if actions {
+                    prefetch(self.actions(rcu));
+                }
+            }
+            _ => {
+                if let Some(first) = self.actions(rcu).list.first().filter(|_| actions) {
+                    prefetch(first);
+                }
+            }
+        }
+    }
+
     /// What is counted.
     #[inline]
     pub(crate) fn stats(&self) -> FlowStats<'_> {

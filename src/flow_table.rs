@@ -417,6 +417,25 @@ impl FlowTable {
         self.ids.walk(start, rcu, f)
     }
 
+    /// Walks over all flows for a dump, with their `actions` or without, see
+    /// [`RcuTable::walk_ahead`].
+    ///
+    /// C: `ovs_flow_tbl_dump_next()`.
+    pub(crate) fn dump<'g>(
+        &self,
+        start: usize,
+        rcu: RcuRead<'g>,
+        actions: bool,
+        f: impl FnMut(&'g SwFlow) -> bool,
+    ) -> Option<usize> {
+        self.ids.walk_ahead(
+            start,
+            rcu,
+            |flow, step| flow.prefetch_step(rcu, step, actions),
+            f,
+        )
+    }
+
     /// Calls `f` with each flow, which may sleep.
     pub(crate) fn for_each(&self, lock: &OvsGuard, mut f: impl FnMut(&RcuArc<SwFlow>)) {
         let mut next = Some(0);

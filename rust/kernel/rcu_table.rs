@@ -57,6 +57,11 @@ const GROUP: usize = 4;
 /// Bits of a tag.
 const TAG_BITS: u32 = 16;
 
+/// How often [`RcuTable::walk_ahead`] announces an element.
+const AHEAD_STEPS: usize = 3;
+/// How many places there are between two steps.
+const AHEAD_SLOTS: usize = 6;
+
 /// A place that was never used: a lookup ends at a group that has one.
 const EMPTY: u16 = 0;
 /// A place whose element was removed while its group was full.
@@ -573,6 +578,44 @@ impl<T: Send + Sync + 'static> RcuTable<T> {
                 }
             }
             place = place.wrapping_add(1);
+        }
+        None
+    }
+
+    /// As [`Self::walk`], for elements that are all over memory. `ahead` gets
+    /// each of them [`AHEAD_STEPS`] times before `f` does, with 0, 1 and so on:
+    /// it prefetches what comes next, and there is time in between for that to
+    /// arrive.
+    pub fn walk_ahead<'g>(
+        &self,
+        start: usize,
+        rcu: RcuRead<'g>,
+        ahead: impl Fn(&'g T, usize),
+        mut f: impl FnMut(&'g T) -> bool,
+    ) -> Option<usize> {
+        const LEAD: usize = AHEAD_STEPS * AHEAD_SLOTS;
+
+        let slots = self.buckets.get(rcu)?.slots.get(start..)?;
+        let element = |place: usize| {
+            let slot = slots.get(place)?;
+            // SAFETY: As in `find()`.
+            unsafe { slot.load(Ordering::Acquire).as_ref::<'g>() }
+        };
+
+        for first in 0..slots.len().saturating_add(LEAD) {
+            // What is before the start is far beyond the end.
+            for step in 0..AHEAD_STEPS {
+                let place = first.wrapping_sub(step.wrapping_mul(AHEAD_SLOTS));
+                if let Some(element) = element(place) {
+                    ahead(element, step);
+                }
+            }
+            let place = first.wrapping_sub(LEAD);
+            if let Some(element) = element(place) {
+                if !f(element) {
+                    return Some(start.wrapping_add(place));
+                }
+            }
         }
         None
     }

@@ -53,7 +53,8 @@ use kernel_ext::{
 use self::fill::{
     ovs_flow_cmd_alloc_info,
     ovs_flow_cmd_fill_info,
-    ovs_flow_cmd_msg_size, //
+    ovs_flow_cmd_msg_size,
+    should_fill_actions, //
 };
 use super::{
     genl::{
@@ -513,10 +514,12 @@ impl Dumpit for FlowGet {
         let msg = dump.msg();
 
         // A flow that does not fit is where the next call begins.
-        let next = dp.table.walk(start, rcu, |flow| {
-            let acts = flow.actions(rcu);
-            ovs_flow_cmd_fill_info(flow, acts, dp_ifindex, msg, hdr, ufid_flags).is_ok()
-        });
+        let next = dp
+            .table
+            .dump(start, rcu, should_fill_actions(ufid_flags), |flow| {
+                let acts = flow.actions(rcu);
+                ovs_flow_cmd_fill_info(flow, acts, dp_ifindex, msg, hdr, ufid_flags).is_ok()
+            });
         dump.set_arg(0, next.map_or(-1, |next| next as isize));
         Ok(())
     }

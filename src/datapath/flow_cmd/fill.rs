@@ -58,7 +58,8 @@ fn should_fill_mask(ufid_flags: u32) -> bool {
     ufid_flags & OMIT_MASK == 0
 }
 
-fn should_fill_actions(ufid_flags: u32) -> bool {
+/// Whether a message that was asked for with these flags has the actions.
+pub(super) fn should_fill_actions(ufid_flags: u32) -> bool {
     ufid_flags & OMIT_ACTIONS == 0
 }
 
