@@ -20,6 +20,8 @@ use crate::{
     sync::rcu::RcuRead, //
 };
 use core::ptr::NonNull;
+#[cfg(CONFIG_NF_NAT)]
+use kernel::sync::rcu;
 use kernel::{
     error::to_result,
     prelude::*, //
@@ -33,6 +35,7 @@ use kernel::{
 /// module, and one to that of the helper for NAT if `nat` says so.
 pub struct Helper {
     helper: NonNull<bindings::nf_conntrack_helper>,
+    #[cfg_attr(not(CONFIG_NF_NAT), expect(dead_code, reason = "there is no NAT"))]
     nat: bool,
 }
 
@@ -54,14 +57,16 @@ impl Helper {
 
 impl Drop for Helper {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the references are owned.
-        unsafe {
-            #[cfg(CONFIG_NF_NAT)]
-            if self.nat {
-                bindings::nf_nat_helper_put(self.helper.as_ptr());
-            }
-            bindings::nf_conntrack_helper_put(self.helper.as_ptr());
+        #[cfg(CONFIG_NF_NAT)]
+        if self.nat {
+            // The helper for NAT is looked up under RCU, which an action that
+            // was never installed is not freed under.
+            let _rcu = rcu::read_lock();
+            // SAFETY: By the type invariants the reference is owned.
+            unsafe { bindings::nf_nat_helper_put(self.helper.as_ptr()) };
         }
+        // SAFETY: By the type invariants the reference is owned.
+        unsafe { bindings::nf_conntrack_helper_put(self.helper.as_ptr()) };
     }
 }
 

@@ -147,11 +147,8 @@ impl Template {
 
 impl Drop for Template {
     fn drop(&mut self) {
-        // As in C, the helper goes first. It is looked up for that, under RCU,
-        // which an action that was never installed is not freed under.
-        let guard = kernel::sync::rcu::read_lock();
+        // As in C, the helper goes first.
         self.helper = None;
-        drop(guard);
         #[cfg(CONFIG_NF_CONNTRACK_TIMEOUT)]
         if self.has_timeout {
             // SAFETY: By the type invariants; no packet uses the template any
