@@ -553,8 +553,8 @@ impl SkBuff {
     /// others. If it is the last one, gives the packet with the length of the
     /// largest one in it. The control block is not kept.
     ///
-    /// Fails with `EINPROGRESS` if others are missing, else as C; the fragment
-    /// is gone then.
+    /// Fails with `EINPROGRESS` if others are missing, with `EINVAL` if it has no
+    /// IP header or no device, else as C; the fragment is gone then.
     ///
     /// C: `nf_ct_handle_fragments()`.
     pub fn nf_ct_handle_fragments(
@@ -564,7 +564,7 @@ impl SkBuff {
         proto: NfProto,
         _rcu: RcuRead<'_>,
     ) -> Result<(Self, u16)> {
-        if !self.has_network_header(proto) {
+        if !self.has_network_header(proto) || self.dev_ptr().is_null() {
             return Err(EINVAL);
         }
         let (mut l4proto, mut mru) = (0, 0);
