@@ -23,6 +23,8 @@ mod nat;
 pub(crate) mod netlink;
 #[cfg(not(CONFIG_NF_CONNTRACK_OVS))]
 mod none;
+#[cfg(CONFIG_NF_CONNTRACK_OVS)]
+pub(crate) mod uapi;
 
 #[cfg(not(CONFIG_NF_CONNTRACK_OVS))]
 pub(crate) use self::none::*;
@@ -65,6 +67,7 @@ use crate::{
 /// without the name of the module: C's file defines no prefix.
 ///
 /// C: `OVS_NLERR()` in conntrack.c.
+#[cfg(any(CONFIG_NF_CONNTRACK_OVS, CONFIG_NETFILTER_CONNCOUNT))]
 macro_rules! nlerr {
     ($log:expr, $($args:tt)+) => {
         if $log {
@@ -77,6 +80,7 @@ macro_rules! nlerr {
         }
     };
 }
+#[cfg(any(CONFIG_NF_CONNTRACK_OVS, CONFIG_NETFILTER_CONNCOUNT))]
 use nlerr;
 
 /// Has connections of a namespace that has come up have labels, if that is

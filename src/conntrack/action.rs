@@ -32,7 +32,8 @@ use super::{
         parse_nat,
         Nat, //
     },
-    nlerr, //
+    nlerr,
+    uapi::*, //
 };
 use crate::{
     flow::key::SwFlowKey,

@@ -35,7 +35,8 @@ use super::{
         passed,
         Passed, //
     },
-    nlerr, //
+    nlerr,
+    uapi::*, //
 };
 use crate::{
     flow::{

@@ -300,6 +300,7 @@ pub(crate) fn ovs_flow_key_update(skb: &mut SkBuff, key: &mut SwFlowKey) -> Resu
 /// with its network header. All else is kept. Fails with `ENOMEM`.
 ///
 /// C: `ovs_flow_key_update_l3l4()`.
+#[cfg(CONFIG_NF_CONNTRACK_OVS)]
 #[inline(never)]
 pub(crate) fn ovs_flow_key_update_l3l4(skb: &mut SkBuff, key: &mut SwFlowKey) -> Result {
     let (eth_src, eth_dst, eth_type) = (key.eth_src, key.eth_dst, key.eth_type);

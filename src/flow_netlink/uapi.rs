@@ -23,6 +23,7 @@ macro_rules! attr_types {
         $(pub(crate) const $name: u16 = kernel_ext::uapi::$from as u16;)*
     };
 }
+pub(crate) use attr_types;
 
 attr_types! {
     OVS_KEY_ATTR_UNSPEC = ovs_key_attr_OVS_KEY_ATTR_UNSPEC;
@@ -157,28 +158,6 @@ attr_types! {
     OVS_USERSPACE_ATTR_ACTIONS = ovs_userspace_attr_OVS_USERSPACE_ATTR_ACTIONS;
     OVS_USERSPACE_ATTR_COUNT = ovs_userspace_attr___OVS_USERSPACE_ATTR_MAX;
 
-    OVS_CT_ATTR_COMMIT = ovs_ct_attr_OVS_CT_ATTR_COMMIT;
-    OVS_CT_ATTR_ZONE = ovs_ct_attr_OVS_CT_ATTR_ZONE;
-    OVS_CT_ATTR_MARK = ovs_ct_attr_OVS_CT_ATTR_MARK;
-    OVS_CT_ATTR_LABELS = ovs_ct_attr_OVS_CT_ATTR_LABELS;
-    OVS_CT_ATTR_HELPER = ovs_ct_attr_OVS_CT_ATTR_HELPER;
-    OVS_CT_ATTR_NAT = ovs_ct_attr_OVS_CT_ATTR_NAT;
-    OVS_CT_ATTR_FORCE_COMMIT = ovs_ct_attr_OVS_CT_ATTR_FORCE_COMMIT;
-    OVS_CT_ATTR_EVENTMASK = ovs_ct_attr_OVS_CT_ATTR_EVENTMASK;
-    OVS_CT_ATTR_TIMEOUT = ovs_ct_attr_OVS_CT_ATTR_TIMEOUT;
-    OVS_CT_ATTR_COUNT = ovs_ct_attr___OVS_CT_ATTR_MAX;
-
-    OVS_NAT_ATTR_SRC = ovs_nat_attr_OVS_NAT_ATTR_SRC;
-    OVS_NAT_ATTR_DST = ovs_nat_attr_OVS_NAT_ATTR_DST;
-    OVS_NAT_ATTR_IP_MIN = ovs_nat_attr_OVS_NAT_ATTR_IP_MIN;
-    OVS_NAT_ATTR_IP_MAX = ovs_nat_attr_OVS_NAT_ATTR_IP_MAX;
-    OVS_NAT_ATTR_PROTO_MIN = ovs_nat_attr_OVS_NAT_ATTR_PROTO_MIN;
-    OVS_NAT_ATTR_PROTO_MAX = ovs_nat_attr_OVS_NAT_ATTR_PROTO_MAX;
-    OVS_NAT_ATTR_PERSISTENT = ovs_nat_attr_OVS_NAT_ATTR_PERSISTENT;
-    OVS_NAT_ATTR_PROTO_HASH = ovs_nat_attr_OVS_NAT_ATTR_PROTO_HASH;
-    OVS_NAT_ATTR_PROTO_RANDOM = ovs_nat_attr_OVS_NAT_ATTR_PROTO_RANDOM;
-    OVS_NAT_ATTR_COUNT = ovs_nat_attr___OVS_NAT_ATTR_MAX;
-
     OVS_FLOW_ATTR_KEY = ovs_flow_attr_OVS_FLOW_ATTR_KEY;
     OVS_FLOW_ATTR_MASK = ovs_flow_attr_OVS_FLOW_ATTR_MASK;
     OVS_FLOW_ATTR_UFID = ovs_flow_attr_OVS_FLOW_ATTR_UFID;
@@ -202,11 +181,6 @@ pub(crate) const OVS_DEC_TTL_ATTR_MAX: u16 = OVS_DEC_TTL_ATTR_COUNT - 1;
 /// How long the cookie of a `psample` action can be, in bytes.
 pub(crate) const OVS_PSAMPLE_COOKIE_MAX_SIZE: usize =
     kernel_ext::uapi::OVS_PSAMPLE_COOKIE_MAX_SIZE as usize;
-/// The last type of the attributes of a ct action.
-pub(crate) const OVS_CT_ATTR_MAX: u16 = OVS_CT_ATTR_COUNT - 1;
-/// The last type of the attributes of NAT.
-pub(crate) const OVS_NAT_ATTR_MAX: u16 = OVS_NAT_ATTR_COUNT - 1;
-
 /// `OVS_FRAG_TYPE_LATER`: a fragment without the transport header.
 pub(crate) const OVS_FRAG_TYPE_LATER: u8 =
     kernel_ext::uapi::ovs_frag_type_OVS_FRAG_TYPE_LATER as u8;
