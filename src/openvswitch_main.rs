@@ -64,6 +64,9 @@ mod kunit_actions_push_pop;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[path = "../kunit/actions_set.rs"]
 mod kunit_actions_set;
+#[cfg(all(CONFIG_OPENVSWITCH_KUNIT_TEST, CONFIG_NF_CONNTRACK_OVS))]
+#[path = "../kunit/conntrack.rs"]
+mod kunit_conntrack;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[path = "../kunit/flow_extract.rs"]
 mod kunit_flow_extract;
