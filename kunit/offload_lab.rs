@@ -197,18 +197,29 @@ impl Flows {
         Ok(flow)
     }
 
-    /// A flow goes.
+    /// A flow goes, and its rule has gone when this returns.
     pub(crate) fn delete(&self, flow: &RcuArc<SwFlow>) {
         let lock = ovs_lock();
         let taken = self.dp.table.take_id(&lock, flow.id());
         offload::flow_removed(&lock, &self.dp, flow);
+        drop(offload::settle(lock, flow));
         drop(taken);
+    }
+
+    /// All flows go, and their rules have gone when this returns.
+    pub(crate) fn flush(&self) {
+        let lock = ovs_lock();
+        offload::flows_flushed(&lock, &self.dp);
+        self.dp.table.flush(&lock);
+        drop(lock);
+        offload::wait_flushed(&self.dp);
     }
 
     /// A flow gets the actions that it has once more.
     pub(crate) fn change(&self, flow: &RcuArc<SwFlow>) {
         let lock = ovs_lock();
         offload::flow_changed(&lock, &self.dp, flow);
+        drop(offload::settle(lock, flow));
     }
 
     /// A flow gets other actions.
@@ -223,6 +234,7 @@ impl Flows {
         let lock = ovs_lock();
         flow.set_actions(acts);
         offload::flow_changed(&lock, &self.dp, flow);
+        drop(offload::settle(lock, flow));
         Ok(())
     }
 

@@ -366,9 +366,7 @@ mod tests {
         storm(
             &mut lab,
             |lab, _| {
-                let lock = ovs_lock();
-                offload::flows_flushed(&lock, &lab.dp);
-                lab.dp.table.flush(&lock);
+                lab.flush();
                 Ok(())
             },
             as_it_is,

@@ -33,6 +33,7 @@ mod table;
 mod trace;
 pub(crate) mod tunnel;
 mod twin;
+mod urgent;
 
 use core::sync::atomic::{
     AtomicBool,
@@ -59,11 +60,15 @@ use self::{
         State,
         Status, //
     },
+    urgent::Urgent, //
 };
 use crate::{
     actions::cb::OvsSkbCb,
     datapath::{
-        state::OvsGuard,
+        state::{
+            ovs_lock,
+            OvsGuard, //
+        },
         tc_recirc_sharing,
         Datapath, //
     },
@@ -118,26 +123,76 @@ pub(crate) fn flow_inserted(_lock: &OvsGuard, dp: &RcuArc<Datapath>, flow: &RcuA
     sync_flow(dp, flow);
 }
 
-/// A flow in the table has got other actions.
+/// A flow in the table has got other actions. [`settle`] has to follow.
 pub(crate) fn flow_changed(_lock: &OvsGuard, dp: &RcuArc<Datapath>, flow: &RcuArc<SwFlow>) {
-    sync_flow(dp, flow);
-}
+    let urgent = || Urgent::Sync {
+        dp: dp.clone(),
+        flow: flow.clone(),
+    };
+    let in_hardware = ACTIVE.load(Ordering::Relaxed) && flow.offload.is_in_hardware();
 
-/// A flow has been taken out of the table.
-pub(crate) fn flow_removed(_lock: &OvsGuard, dp: &RcuArc<Datapath>, flow: &RcuArc<SwFlow>) {
-    flow.offload.set_dead();
-    if twin::concerns(flow.offload.status()) {
+    if !in_hardware || !queue_urgent(lane::of_flow(flow), urgent()) {
         sync_flow(dp, flow);
-    } else if let (Some(cookie), Some(engine)) = (flow.offload.cookie(), ENGINE.load()) {
-        engine.queue(lane::of_cookie(cookie), Job::Remove(cookie));
     }
 }
 
+/// A flow has been taken out of the table. [`settle`] has to follow.
+pub(crate) fn flow_removed(_lock: &OvsGuard, dp: &RcuArc<Datapath>, flow: &RcuArc<SwFlow>) {
+    flow.offload.set_dead();
+    if twin::concerns(flow.offload.status()) {
+        let urgent = Urgent::Sync {
+            dp: dp.clone(),
+            flow: flow.clone(),
+        };
+        queue_urgent(lane::of_flow(flow), urgent);
+    } else if let Some(cookie) = flow.offload.cookie() {
+        queue_urgent(lane::of_cookie(cookie), Urgent::Remove(cookie));
+    }
+}
+
+/// Queues what goes before all else in a lane. Gives whether there was memory for
+/// it.
+fn queue_urgent(lane: usize, urgent: Urgent) -> bool {
+    ENGINE
+        .load()
+        .is_some_and(|engine| engine.queue_urgent(lane, urgent))
+}
+
+/// What [`flow_changed`] or [`flow_removed`] has told of is so in hardware when
+/// this returns: no packet is handled any more as it was before, and the flow
+/// has what hardware counted until then. Gives the lock back, which it may have
+/// released meanwhile.
+pub(crate) fn settle(lock: OvsGuard, flow: &SwFlow) -> OvsGuard {
+    if !flow.offload.is_in_hardware() {
+        return lock;
+    }
+    drop(lock);
+    if let Some(engine) = ENGINE.load() {
+        engine.settle(flow);
+    }
+    ovs_lock()
+}
+
 /// All flows of a datapath are about to be taken out of its table.
+/// [`wait_flushed`] may follow.
 pub(crate) fn flows_flushed(_lock: &OvsGuard, dp: &RcuArc<Datapath>) {
     dp.offload.flushed();
-    if ACTIVE.load(Ordering::Relaxed) {
-        queue_all(|| Job::Flush(dp.clone()));
+    if !ACTIVE.load(Ordering::Relaxed) {
+        return;
+    }
+    if let Some(engine) = ENGINE.load() {
+        for lane in lane::ALL {
+            engine.queue_flush(lane, dp);
+        }
+    }
+}
+
+/// Waits until no rules of flows are left that [`flows_flushed`] has told of, or
+/// until the thread gets a signal: they go all the same. Sleeps for long; the
+/// caller holds no lock.
+pub(crate) fn wait_flushed(dp: &Datapath) {
+    if let Some(engine) = ENGINE.load() {
+        engine.wait_flushed(dp);
     }
 }
 

@@ -203,7 +203,6 @@ def delete(lab):
     lab.only("hardware")
     lab.traffic("vf0", 100, ["vf1"])
     lab.clear()
-    time.sleep(0.5)
     lab.traffic("vf0", 50, cpu=50)
 
 

@@ -317,13 +317,13 @@ impl NewFlow {
     }
 
     /// Gives a flow that is there already the new actions, if the request
-    /// allows for that. Gives the filled notification.
+    /// allows for that, and releases the lock. Gives the filled notification.
     #[inline(never)]
     fn update(
         self,
         id: &SwFlowId,
         req: &Request<'_>,
-        lock: &OvsGuard,
+        lock: OvsGuard,
         dp: &RcuArc<Datapath>,
         mut flow: RcuArc<SwFlow>,
         mut reply: Option<NlMsg>,
@@ -340,7 +340,7 @@ impl NewFlow {
             if !flow.id().is_key() {
                 return Err(ENOENT);
             }
-            flow = dp.table.lookup_exact(lock, &self.m.key).ok_or(ENOENT)?;
+            flow = dp.table.lookup_exact(&lock, &self.m.key).ok_or(ENOENT)?;
         }
 
         if reply.is_some() {
@@ -353,7 +353,8 @@ impl NewFlow {
         }
 
         flow.set_actions(self.acts);
-        offload::flow_changed(lock, dp, &flow);
+        offload::flow_changed(&lock, dp, &flow);
+        let _lock = offload::settle(lock, &flow);
         Ok(req.fill_notification(&flow, reply, CMD_NEW))
     }
 }
@@ -370,9 +371,8 @@ impl Doit for FlowNew {
 
         reply = match new.find_duplicate(&id, &lock, &dp) {
             None => new.insert(id, &req, &lock, &dp, reply)?,
-            Some(flow) => new.update(&id, &req, &lock, &dp, flow, reply)?,
+            Some(flow) => new.update(&id, &req, lock, &dp, flow, reply)?,
         };
-        drop(lock);
 
         req.notify(reply);
         Ok(())
@@ -436,7 +436,7 @@ impl Doit for FlowSet {
             None => None,
         };
 
-        let lock = ovs_lock();
+        let mut lock = ovs_lock();
         let dp = req.get_dp(&lock)?;
         let flow = find(&dp, &lock, ufid.as_ref(), key)?;
 
@@ -444,6 +444,7 @@ impl Doit for FlowSet {
             Some(acts) => {
                 flow.set_actions(acts);
                 offload::flow_changed(&lock, &dp, &flow);
+                lock = offload::settle(lock, &flow);
                 req.fill_notification(&flow, reply, CMD_SET)
             }
             None => {
@@ -547,11 +548,14 @@ impl Doit for FlowDel {
             (None, None) => {
                 offload::flows_flushed(&lock, &dp);
                 dp.table.flush(&lock);
+                drop(lock);
+                offload::wait_flushed(&dp);
                 return Ok(());
             }
         }
         .ok_or(ENOENT)?;
         offload::flow_removed(&lock, &dp, &flow);
+        let lock = offload::settle(lock, &flow);
 
         let mut reply = None;
         if req.must_notify() {

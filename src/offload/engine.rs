@@ -83,7 +83,8 @@ use super::{
     total_stats,
     trace,
     tunnel::IGNORABLE_FLAGS,
-    twin, //
+    twin,
+    urgent::Flushed, //
 };
 use crate::{
     datapath::{
@@ -121,6 +122,7 @@ pub(crate) struct Engine {
     spaces: Pin<KBox<Mutex<KVec<Arc<Space>>>>>,
     pub(super) chains: Chains,
     pub(super) polled: Pin<KBox<Mutex<PollState>>>,
+    pub(super) flushed: Flushed,
     /// See [`Totals`].
     pub(crate) totals: Totals,
 }
@@ -138,6 +140,7 @@ impl Engine {
             spaces: KBox::pin_init(new_mutex!(KVec::new(), "Engine::spaces"), GFP_KERNEL)?,
             chains: Chains::new()?,
             polled: KBox::pin_init(new_mutex!(PollState::new(), "Engine::polled"), GFP_KERNEL)?,
+            flushed: Flushed::new()?,
             totals: Totals::default(),
         })
     }
@@ -161,7 +164,8 @@ impl Engine {
         self.lanes.get(lane)
     }
 
-    fn lane_of(&self, cookie: usize) -> Option<&Lane> {
+    /// The lane of a cookie.
+    pub(super) fn lane_of(&self, cookie: usize) -> Option<&Lane> {
         self.lane(lane::of_cookie(cookie))
     }
 
@@ -257,6 +261,7 @@ impl Engine {
             return;
         };
         loop {
+            self.run_urgent(lane);
             let jobs = mem::replace(&mut *lane.queue.lock(), KVVec::new());
             if jobs.is_empty() {
                 break;
@@ -264,20 +269,27 @@ impl Engine {
             // Once for all of them, as what they tell of has happened.
             let mut offered = false;
             for job in jobs {
+                self.run_flushes(lane);
                 match job {
                     Job::Sync { dp, flow } => {
+                        let _turn = self.turn(lane);
+
                         flow.offload.clear_queued();
                         self.sync(&dp, &flow, false);
                     }
                     Job::Retry { cookie, its_turn } => {
+                        let _turn = self.turn(lane);
+
                         if let Some(waiting) = self.waiting(cookie) {
                             waiting.queued.store(false, Ordering::Relaxed);
                             self.sync(&waiting.dp, &waiting.flow, its_turn);
                         }
                     }
-                    Job::Remove(cookie) => self.remove(cookie),
-                    Job::Swap { cold, hot } => self.swap(cold, hot),
-                    Job::Flush(dp) => self.flush(lane, &dp),
+                    Job::Swap { cold, hot } => {
+                        let _turn = self.turn(lane);
+
+                        self.swap(cold, hot);
+                    }
                     Job::PortBound { dp, port_no } => sync_port(&dp, port_no),
                     Job::Offer if mem::replace(&mut offered, true) => (),
                     Job::Offer => block::offer_tunnels(),
@@ -290,8 +302,14 @@ impl Engine {
         }
     }
 
-    /// Makes the rule of a flow what it has to be.
-    fn sync(&self, dp: &RcuArc<Datapath>, flow: &RcuArc<SwFlow>, its_turn: bool) {
+    /// Makes the rule of a flow what it has to be. It is the flow's lane's turn.
+    pub(super) fn sync(&self, dp: &RcuArc<Datapath>, flow: &RcuArc<SwFlow>, its_turn: bool) {
+        flow.offload.set_busy(true);
+        self.sync_busy(dp, flow, its_turn);
+        flow.offload.set_busy(false);
+    }
+
+    fn sync_busy(&self, dp: &RcuArc<Datapath>, flow: &RcuArc<SwFlow>, its_turn: bool) {
         if flow.offload.is_dead(dp) {
             self.remove_of(flow);
             twin::sync(dp, flow);
@@ -612,7 +630,7 @@ impl Engine {
     }
 
     /// Destroys the rule with a cookie, or ends the wait under it, if it is
-    /// still there.
+    /// still there. It is its lane's turn.
     pub(super) fn remove(&self, cookie: usize) {
         if lane::waits(cookie) {
             return self.leave(cookie);
@@ -691,25 +709,13 @@ impl Engine {
         }
     }
 
-    /// Destroys all rules of a datapath in a lane.
-    fn flush(&self, lane: &Lane, dp: &RcuArc<Datapath>) {
-        lane.rules.for_each(|cookie, rule| {
-            if RcuArc::ptr_eq(&rule.dp, dp) && rule.flow.offload.is_dead(dp) {
-                self.remove(cookie);
-            }
-        });
-        lane.waiting.for_each(|cookie, waiting| {
-            if RcuArc::ptr_eq(&waiting.dp, dp) && waiting.flow.offload.is_dead(dp) {
-                self.remove(cookie);
-            }
-        });
-    }
-
     /// Has the rules in a lane that send to a port that is gone look for another
     /// way.
     fn port_removed(&self, lane: &Lane, dp: &RcuArc<Datapath>, port_no: u16) {
         lane.rules.for_each(|_, rule| {
             if RcuArc::ptr_eq(&rule.dp, dp) && rule.out_ports.contains(&port_no) {
+                let _turn = self.turn(lane);
+
                 self.sync(dp, &rule.flow, false);
             }
         });
@@ -785,9 +791,7 @@ impl Drop for EngineGuard {
 impl Drop for Remains {
     fn drop(&mut self) {
         for lane in &self.0.lanes {
-            drop(mem::replace(&mut *lane.queue.lock(), KVVec::new()));
-            lane.rules.clear();
-            lane.waiting.clear();
+            lane.clear();
         }
         self.0.chains.forget(boot_msecs(), false);
         drop(mem::replace(&mut *self.0.spaces.lock(), KVec::new()));

@@ -49,9 +49,6 @@ pub(super) enum Job {
         /// Room in hardware is meant for it.
         its_turn: bool,
     },
-    /// The flow that has a rule with this cookie or waits under it is out of
-    /// the table.
-    Remove(usize),
     /// The rule with the cookie `cold` makes room for the flow that waits under
     /// the cookie `hot`.
     Swap {
@@ -60,8 +57,6 @@ pub(super) enum Job {
         /// See above.
         hot: usize,
     },
-    /// All flows that were in the datapath's table are out of it.
-    Flush(RcuArc<Datapath>),
     /// The driver of a port takes rules.
     PortBound {
         /// Its datapath.

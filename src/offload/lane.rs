@@ -7,7 +7,10 @@
 //! before the one of a later flow with the same match comes. So have those that
 //! differ only in the flags of a tunnel.
 
-use core::ops::RangeInclusive;
+use core::{
+    mem,
+    ops::RangeInclusive, //
+};
 
 use kernel::{
     c_str,
@@ -17,9 +20,12 @@ use kernel::{
     sync::Mutex, //
 };
 
-use kernel_ext::workqueue::{
-    StaticWork,
-    StaticWorkGuard, //
+use kernel_ext::{
+    sync::rcu::RcuArc,
+    workqueue::{
+        StaticWork,
+        StaticWorkGuard, //
+    }, //
 };
 
 use super::{
@@ -30,9 +36,13 @@ use super::{
         Waiting, //
     },
     table::Table,
-    twin, //
+    twin,
+    urgent::Urgent, //
 };
-use crate::flow::SwFlow;
+use crate::{
+    datapath::Datapath,
+    flow::SwFlow, //
+};
 
 /// How many there are. Drivers wait for their devices most of the time, so this
 /// does not depend on the number of CPUs.
@@ -85,9 +95,16 @@ pub(super) fn cookie(number: usize, lane: usize, waits: bool) -> usize {
     number.wrapping_shl(LANE_BITS + 1) | if waits { WAITS } else { 0 } | lane & LANE_MASK
 }
 
-/// A lane: its queue, and the rules and the flows that wait there.
+/// A lane: its queues, and the rules and the flows that wait there.
 pub(super) struct Lane {
     pub(super) queue: Pin<KBox<Mutex<KVVec<Job>>>>,
+    /// What goes before all that is in `queue`.
+    pub(super) urgent: Pin<KBox<Mutex<KVVec<Urgent>>>>,
+    /// Datapaths whose flows are all gone, which goes before `queue`, too.
+    pub(super) flushes: Pin<KBox<Mutex<KVVec<RcuArc<Datapath>>>>>,
+    /// Held while something is done about a flow, see
+    /// [`Engine::turn`](super::engine::Engine::turn).
+    pub(super) turn: Pin<KBox<Mutex<()>>>,
     pub(super) rules: Table<Rule>,
     pub(super) waiting: Table<Waiting>,
 }
@@ -97,9 +114,21 @@ impl Lane {
     pub(super) fn new() -> Result<Self> {
         Ok(Self {
             queue: KBox::pin_init(new_mutex!(KVVec::new(), "Lane::queue"), GFP_KERNEL)?,
+            urgent: KBox::pin_init(new_mutex!(KVVec::new(), "Lane::urgent"), GFP_KERNEL)?,
+            flushes: KBox::pin_init(new_mutex!(KVVec::new(), "Lane::flushes"), GFP_KERNEL)?,
+            turn: KBox::pin_init(new_mutex!((), "Lane::turn"), GFP_KERNEL)?,
             rules: Table::new()?,
             waiting: Table::new()?,
         })
+    }
+
+    /// Drops all that is in it. Sleeps.
+    pub(super) fn clear(&self) {
+        drop(mem::replace(&mut *self.queue.lock(), KVVec::new()));
+        drop(mem::replace(&mut *self.urgent.lock(), KVVec::new()));
+        drop(mem::replace(&mut *self.flushes.lock(), KVVec::new()));
+        self.rules.clear();
+        self.waiting.clear();
     }
 }
 

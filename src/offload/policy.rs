@@ -10,6 +10,7 @@
 use core::sync::atomic::{
     AtomicU32,
     AtomicU8,
+    AtomicUsize,
     Ordering, //
 };
 
@@ -79,6 +80,8 @@ pub(crate) struct DpOffload {
     min_packets: AtomicU32,
     /// How often its flows have been flushed.
     flushes: AtomicU32,
+    /// The lanes that still have rules of flows that were flushed.
+    flushing: AtomicUsize,
 }
 
 impl DpOffload {
@@ -88,6 +91,7 @@ impl DpOffload {
             policy: Policy::auto(),
             min_packets: AtomicU32::new(AS_FOR_ALL),
             flushes: AtomicU32::new(0),
+            flushing: AtomicUsize::new(0),
         }
     }
 
@@ -113,6 +117,21 @@ impl DpOffload {
     /// All its flows are gone.
     pub(super) fn flushed(&self) {
         self.flushes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A lane is to destroy the rules of flows that were flushed.
+    pub(super) fn flush_begins(&self) {
+        self.flushing.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A lane has done so.
+    pub(super) fn flush_ends(&self) {
+        self.flushing.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Whether there may be rules of flows that were flushed.
+    pub(super) fn is_flushing(&self) -> bool {
+        self.flushing.load(Ordering::SeqCst) != 0
     }
 }
 

@@ -257,8 +257,11 @@ impl Engine {
             for (cookie, rule) in group() {
                 let known = &rule.flow.offload;
                 // Not what a driver is just being asked to take.
-                if known.is_dead(&rule.dp) && known.cookie() == Some(*cookie) {
-                    self.remove(*cookie);
+                if known.is_dead(&rule.dp)
+                    && known.cookie() == Some(*cookie)
+                    && !rule.dp.offload.is_flushing()
+                {
+                    self.remove_in_turn(*cookie);
                 }
             }
             batch.retain(|(_, rule)| !Arc::ptr_eq(&rule.hw, &hw));

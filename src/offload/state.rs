@@ -21,6 +21,7 @@ use kernel_ext::{
 };
 
 use super::{
+    lane,
     policy::Setting,
     rate::FlowRate,
     reason::Reason, //
@@ -128,8 +129,11 @@ const QUEUED: u32 = 1 << 1;
 const NEVER: u32 = 1 << 2;
 /// The flow may be offered to hardware without the flags of its tunnel.
 const ALWAYS: u32 = 1 << 3;
+/// The engine is at the flow: it may have a rule that its cookie does not tell
+/// of yet.
+const BUSY: u32 = 1 << 4;
 /// How many bits these are.
-const FLAG_BITS: u32 = 4;
+const FLAG_BITS: u32 = 5;
 const FLAG_MASK: u32 = (1 << FLAG_BITS) - 1;
 
 /// What the hardware has counted for a flow.
@@ -264,6 +268,25 @@ impl FlowOffload {
         let flushes = dp.offload.flushes().wrapping_shl(FLAG_BITS);
 
         flags & DEAD != 0 || flags & !FLAG_MASK != flushes
+    }
+
+    /// Notes that the engine is at the flow, or has done what it wanted to.
+    pub(super) fn set_busy(&self, busy: bool) {
+        if busy {
+            self.flags.fetch_or(BUSY, Ordering::SeqCst);
+        } else {
+            self.flags.fetch_and(!BUSY, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether there is a rule that what the flow was before may be in, now that
+    /// it has been changed or taken out of the table. If there is not, a rule
+    /// that comes is of what the flow is now.
+    pub(super) fn is_in_hardware(&self) -> bool {
+        // A change of the flags: whoever sets `BUSY` later sees what was done
+        // before.
+        self.flags.fetch_or(0, Ordering::SeqCst) & BUSY != 0
+            || self.cookie().is_some_and(|cookie| !lane::waits(cookie))
     }
 
     /// Notes that the flow is in the queue. Gives whether it was not.

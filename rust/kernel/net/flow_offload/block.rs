@@ -405,9 +405,21 @@ impl FlowBlock {
     }
 
     /// What hardware has counted for a rule since this was called last. Sleeps,
-    /// as [`FlowBlock::replace`]. `ENODEV` if the block is not bound.
+    /// as [`FlowBlock::replace`]. `ENODEV` if the block is not bound, `ENOENT` if
+    /// there is no such rule.
     pub fn stats(&self, cookie: usize) -> Result<HwDelta> {
-        self.with(|bound| stats(bound, cookie))
+        self.with(|bound| self.stats_once(bound, cookie))
+    }
+
+    /// Drivers count from one reading to the next, and not all can be asked for a
+    /// rule by two at once: both might be given the same packets. So the lock is
+    /// held, and whoever destroys a rule, and reads its counters then, has taken
+    /// its cookie out before.
+    fn stats_once(&self, bound: &Bound, cookie: usize) -> Result<HwDelta> {
+        let cookies = self.cookies.lock();
+
+        cookies.get(&cookie).ok_or(ENOENT)?;
+        stats(bound, cookie)
     }
 
     /// As [`FlowBlock::stats`] for several rules, for which the locks are taken
@@ -420,7 +432,7 @@ impl FlowBlock {
     ) -> Result {
         self.with(|bound| {
             for cookie in cookies {
-                if let Ok(delta) = stats(bound, cookie) {
+                if let Ok(delta) = self.stats_once(bound, cookie) {
                     f(cookie, delta);
                 }
             }
