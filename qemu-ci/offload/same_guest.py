@@ -18,10 +18,7 @@ from net import BRIDGE, Failed, main_error, progress, sh, stop_ovs
 COUNT = 100
 # What the log says of time and memory, and of features that the module has:
 # the demo compares those.
-NOISE = re.compile(
-    r"^(timeval|coverage|poll_loop|memory)\||dpif_netlink\|INFO\|.*meter"
-    r"|Datapath (supports|does not)|probed as"
-)
+NOISE = re.compile(r"^(timeval|coverage|poll_loop|memory)\||Datapath (supports|does not)|probed as")
 
 
 def send(lab: Lab, number: int, count: int) -> None:
