@@ -36,7 +36,7 @@ nothing failed.
 TXT
 }
 
-on=uml out='' module='' self='' oracle='' guest=() compare=(--quiet)
+on=uml out='' module='' self='' oracle='' guest=() compare=() quiet=(--quiet)
 while [ $# -gt 0 ]; do
 	case $1 in
 	--on | --only | --module | --c | --out | --seed | --count)
@@ -56,7 +56,7 @@ while [ $# -gt 0 ]; do
 	--out) out=$2; shift ;;
 	--seed) export OVS_SEED=$2; shift ;;
 	--count) export OVS_COUNT=$2; shift ;;
-	--verbose) compare=("${compare[@]/--quiet/}") ;;
+	--verbose) quiet=() ;;
 	--all) compare+=(--all) ;;
 	-h | --help) usage; exit ;;
 	*) die "run.sh: unknown option '$1' (see run.sh --help)" ;;
@@ -129,7 +129,7 @@ esac
 if [ -n "$self" ]; then
 	run_on c-1 C
 	run_on c-2 C
-	EXTRA_BIND="${EXTRA_BIND:-} $out" in_tools python3 "$SUITE_DIR/compare.py" --no-known "${compare[@]}" \
+	EXTRA_BIND="${EXTRA_BIND:-} $out" in_tools python3 "$SUITE_DIR/compare.py" --no-known "${quiet[@]}" "${compare[@]}" \
 		--json "$out/self.json" "$out/c-1.jsonl" "$out/c-2.jsonl"
 	exit
 fi
@@ -140,5 +140,5 @@ if [ -z "$oracle" ]; then
 fi
 run_on ours "$module"
 say "comparing; all differences are in $out/compare.json"
-EXTRA_BIND="${EXTRA_BIND:-} $out" in_tools python3 "$SUITE_DIR/compare.py" "${compare[@]}" \
+EXTRA_BIND="${EXTRA_BIND:-} $out" in_tools python3 "$SUITE_DIR/compare.py" "${quiet[@]}" "${compare[@]}" \
 	--json "$out/compare.json" "$oracle" "$out/ours.jsonl"
