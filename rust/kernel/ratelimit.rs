@@ -145,6 +145,28 @@ macro_rules! net_info_ratelimited {
     };
 }
 
+/// Prints `before`, a name and `after` at level INFO unless there were too many
+/// messages lately. The name may have bytes that are not UTF-8, which
+/// [`net_info_ratelimited!`](crate::net_info_ratelimited) cannot print. `after`
+/// ends with a newline.
+///
+/// C: `net_info_ratelimited()` with a `%s`.
+pub fn net_info_named(before: &'static CStr, name: &CStr, after: fmt::Arguments<'_>) {
+    if !net_ratelimit() {
+        return;
+    }
+    // SAFETY: May be called in any context. The format takes two strings and a
+    // pointer to `fmt::Arguments`, which are there during the call.
+    unsafe {
+        bindings::_printk(
+            c"\x016%s%s%pA".as_char_ptr(),
+            before.as_char_ptr(),
+            name.as_char_ptr(),
+            (&raw const after).cast::<c_void>(),
+        );
+    }
+}
+
 /// Prints `text`, `name`, a colon and the number of an error, if dynamic
 /// debugging is on for it and there were not too many messages lately.
 ///

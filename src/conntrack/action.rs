@@ -2,25 +2,26 @@
 
 //! The ct action in netlink.
 
-use core::fmt::Write;
-
 use kernel::{
     fmt,
     prelude::*, //
 };
-use kernel_ext::net::{
-    namespace::Net,
-    netfilter::{
-        nf_conntrack::{
-            Template,
-            Zone, //
+use kernel_ext::{
+    net::{
+        namespace::Net,
+        netfilter::{
+            nf_conntrack::{
+                Template,
+                Zone, //
+            },
+            NfProto, //
         },
-        NfProto, //
+        netlink::{
+            AttrWriter,
+            Nlattr, //
+        },
     },
-    netlink::{
-        AttrWriter,
-        Nlattr, //
-    },
+    ratelimit::net_info_named, //
 };
 use zerocopy::{
     FromBytes,
@@ -351,10 +352,11 @@ pub(crate) fn ovs_ct_copy_action(
     if let Some(name) = args.timeout() {
         // As in C, the action then has none.
         if tmpl.set_timeout(net, family, key.ip_proto, name).is_err() {
-            nlerr!(
+            nlerr_name(
                 log,
-                "Failed to associated timeout policy '{}'",
-                AsItCame(name)
+                c"netlink: Failed to associated timeout policy '",
+                name,
+                fmt!("'\n"),
             );
         }
     }
@@ -363,11 +365,11 @@ pub(crate) fn ovs_ct_copy_action(
         let name = name.as_cstr();
         tmpl.add_helper(name, family, key.ip_proto, args.nat.is_enabled())
             .inspect_err(|e| {
-                nlerr!(
+                nlerr_name(
                     log,
-                    "Failed to add {} helper {}",
-                    AsItCame(name),
-                    e.to_errno()
+                    c"netlink: Failed to add ",
+                    name,
+                    fmt!(" helper {}\n", e.to_errno()),
                 );
             })?;
     }
@@ -431,15 +433,11 @@ pub(crate) fn ovs_ct_action_to_attr(info: &ConntrackInfo, w: &mut impl AttrWrite
     result
 }
 
-/// A name for the log, with its control characters as they are: whoever reads the
-/// log escapes them, as those of other lines.
-struct AsItCame<'a>(&'a CStr);
-
-impl fmt::Display for AsItCame<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .to_bytes()
-            .iter()
-            .try_for_each(|&byte| f.write_char(char::from(byte)))
+/// Logs what is wrong with a name that userspace gave, byte by byte as it came.
+///
+/// C: `OVS_NLERR()` with a `%s`.
+fn nlerr_name(log: bool, before: &'static CStr, name: &CStr, after: fmt::Arguments<'_>) {
+    if log {
+        net_info_named(before, name, after);
     }
 }

@@ -233,6 +233,9 @@ def helpers(t):
     del FLOWS["x"]
     for name in (b"ftp", b"ftp\0", b"ftp\0\0\0\0\0\0", b"a" * 16, b"a" * 15 + b"\0"):
         install(t, f"{name}", o.a_ct(attr(o.CT_HELPER, name)))
+    for name in (b"\xff\0", b"f\x80p\0", "f\u00fcr".encode() + b"\0", b"a\nb%s\x01\0"):
+        install(t, f"{name}", o.a_ct(attr(o.CT_HELPER, name)))
+        install(t, f"{name}, timeout", o.a_ct(attr(o.CT_TIMEOUT, name)))
     two = o.ct_helper("tftp") + o.ct_helper("nothing")
     install(t, "two, the last unknown", o.a_ct(two))
     two = o.ct_helper("nothing") + o.ct_helper("tftp")
