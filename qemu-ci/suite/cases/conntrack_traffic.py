@@ -755,3 +755,30 @@ def bad_header_length(t):
         send(t, f"{cut:d} bytes", talk.udp()[:cut], dump=False)
     t.connections()
     t.counters()
+
+
+@case("conntrack_traffic", ours=True)
+def empty(t):
+    """ct cuts a packet to what its IP header says. If that is 0 bytes, and there
+    is no Ethernet header, an upcall of it is a BUG() in C (see parse.layer3_empty);
+    ours sends it up."""
+    t.switch(2)
+    see = o.a_userspace(t.up.pid)
+    packet = f.ipv4(f.udp(), 17, total=0)
+    for name, frame, acts, key in (
+        ("layer 3", packet + bytes(8), o.a_ct(COMMIT), o.k_type(0x0800)),
+        ("pop_eth", f.eth(packet), o.a_pop_eth() + o.a_ct(COMMIT), b""),
+        ("pop_eth later", f.eth(packet), o.a_ct(COMMIT) + o.a_pop_eth(), b""),
+    ):
+        for what, more in (
+            ("up", see),
+            ("out", o.a_output(2)),
+            ("up, again", o.a_clone(see) + o.a_ct() + see),
+            ("recirc", o.a_recirc(5)),
+        ):
+            t.execute(f"{name}: {what}", frame, acts + more, key=o.k_in_port(1) + key)
+    key = o.k_in_port(1) + o.k_type(0x0800)
+    t.execute("up", packet + bytes(8), o.a_ct(COMMIT) + see, key=key)
+    ups = t.records[-1].get("upcalls", [])
+    t.check(len(ups) == 1 and ["packet", ""] in ups[0]["a"], f"an empty packet goes up: {ups}")
+    send(t, "a usual one", Talk().udp())
