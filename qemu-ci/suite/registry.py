@@ -72,6 +72,7 @@ DEBUG = (
     "conntrack_helper.module_in_use",
     "conntrack_local.seen_4",
     "conntrack_nat.source_4",
+    "conntrack_stress.*",
     "conntrack_traffic.clone_helper_4",
     "conntrack_traffic.force_4",
     "conntrack_traffic.nested_4",
