@@ -95,6 +95,7 @@ class Context:
         self.failures = []
         self.ignore_frames = False
         self.scrub = None
+        self.skip_upcall = None
         self.nl = nlcore.Socket()
         self.pids[self.nl.portid] = "main"
         self.dec = o.Decoder(self.pid_name, self.if_name)
@@ -179,7 +180,8 @@ class Context:
             for m in up.nl.drain():
                 one = self.message(m)
                 one["to"] = up.name
-                ups.append(one)
+                if not (self.skip_upcall and self.skip_upcall(one)):
+                    ups.append(one)
         if ups:
             out["upcalls"] = ups
         frames = {}
