@@ -62,8 +62,8 @@ module=$(realpath -- "$module")
 
 source=$KSRC/tools/testing/selftests/net/openvswitch
 kernel=$(if [ "$on" = stock ]; then stock_dir; else kernel_dir uml; fi)
-baseline=$CACHE/selftests-c-$(key_of "$source/openvswitch.sh" "$source/ovs-dpctl.py" "$GUESTROOT" \
-	"$kernel" "${tests[@]}")
+baseline=$(recording "selftests-$on" "$source/openvswitch.sh" "$source/ovs-dpctl.py" \
+	"${GUESTROOT##*/}" "${kernel##*/}" "${tests[@]}")
 
 # boot NAME COMMAND...: in a guest with that module.
 boot() {

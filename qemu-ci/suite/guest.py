@@ -3,6 +3,7 @@
 """Runs the cases on one module, inside the guest.
 
     guest.py --module C|FILE.ko --out FILE.jsonl [--only PATTERN]...
+    guest.py --module C --list [--only PATTERN]...
 
 Writes one JSON line for each case, between a line about the run and a line
 about its end (did the module unload, did the kernel complain). Exit status:
@@ -187,7 +188,8 @@ def select_cases(args):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--module", required=True)
-    parser.add_argument("--out", required=True)
+    parser.add_argument("--out")
+    parser.add_argument("--list", action="store_true", help="print the cases and their versions")
     parser.add_argument("--only", action="append")
     parser.add_argument("--stock", action="store_true", help="the short list, for emulation")
     parser.add_argument("--debug", action="store_true", help="the list for the debug kernel")
@@ -197,6 +199,12 @@ def main():
     cases = select_cases(args)
     if not cases:
         sys.exit("no such case")
+    if args.list:
+        for case in cases:
+            print(case.name, digest(inspect.getsourcefile(case.source)))
+        return 0
+    if not args.out:
+        parser.error("--out is missing")
 
     if os.path.isdir(observe.TRACEFS) and not os.path.isdir(observe.TRACEFS + "/instances"):
         modlib.run("mount", "-t", "tracefs", "tracefs", observe.TRACEFS)

@@ -22,6 +22,7 @@ usage: run.sh [OPTION...]
   --only PATTERN     only the cases whose name matches (may be repeated)
   --module FILE.ko   our module (default: build it for that kernel)
   --self             the C module twice, to see that the records are stable
+  --fresh            run the C module even if the same cases are recorded for it
   --c FILE.jsonl     take the C module's records from an earlier run on that
                      kernel, also of other cases; what it has not, or of another
                      version of the case, is skipped
@@ -36,7 +37,7 @@ nothing failed.
 TXT
 }
 
-on=uml out='' module='' self='' oracle='' guest=() compare=() quiet=(--quiet)
+on=uml out='' module='' self='' fresh='' full='' oracle='' guest=() compare=() quiet=(--quiet)
 while [ $# -gt 0 ]; do
 	case $1 in
 	--on | --only | --module | --c | --out | --seed | --count)
@@ -47,6 +48,7 @@ while [ $# -gt 0 ]; do
 	--only) guest+=(--only "$2"); shift ;;
 	--module) module=$(realpath -- "$2"); shift ;;
 	--self) self=1 ;;
+	--fresh) fresh=1 ;;
 	--c)
 		oracle=$(realpath -- "$2")
 		[ -s "$oracle" ] || die "run.sh: --c $2: no records there"
@@ -121,6 +123,37 @@ run_on() {
 		compare+=(--failure "the kernel's log or the leak detector has a report, see $out/ours.dmesg")
 }
 
+# find_oracle: the C module's records of these very cases, from an earlier run that had
+# no trouble, or else from one that is made now; sets $oracle.
+find_oracle() {
+	local list=("${guest[@]}") kept kernel common
+	case $on in
+	stock | rt) [ -n "$full" ] || list+=(--stock) ;;&
+	rt) kernel=$(flavour_dir rt) ;;
+	stock) kernel=$(stock_dir) ;;
+	debug) [ -n "$full" ] || list+=(--debug) ;;&
+	*) kernel=$(kernel_dir "$on") ;;
+	esac
+	in_tools env OVS_SEED="${OVS_SEED:-1}" OVS_COUNT="${OVS_COUNT:-}" \
+		python3 "$SUITE_DIR/guest.py" --module C --list "${list[@]}" >"$out/c.list" ||
+		die "run.sh: no such case"
+	# What all cases have in common; the list has the versions of the cases.
+	mapfile -t common < <(find "$SUITE_DIR" -maxdepth 1 -name '*.py' ! -name compare.py | sort)
+	kept=$(recording "suite-$on" "${kernel##*/}" "${GUESTROOT##*/}" "${common[@]}" \
+		"$out/c.list" "${OVS_SEED:-1}" "${OVS_COUNT:-}")
+	if [ -n "$fresh" ] || [ ! -s "$kept" ]; then
+		run_on c C
+		oracle=$out/c.jsonl
+		if grep -qE '^\{"end": true, "unload": null' "$oracle" &&
+			! grep -qE '"status": "(error|failed)"' "$oracle"; then
+			cp "$oracle" "$kept.tmp" && mv "$kept.tmp" "$kept"
+		fi
+	else
+		say "the C module did these cases before: $kept"
+		oracle=$kept
+	fi
+}
+
 case $on in
 stock) ;;
 rt) [ -e "$(flavour_dir rt)/abi" ] || "$TOP/qemu-ci/setup/kernel-flavour.sh" rt ;;
@@ -134,11 +167,9 @@ if [ -n "$self" ]; then
 	exit
 fi
 [ -n "$module" ] || build_ours
-if [ -z "$oracle" ]; then
-	run_on c C
-	oracle=$out/c.jsonl
-fi
+[ -n "$oracle" ] || find_oracle
 run_on ours "$module"
 say "comparing; all differences are in $out/compare.json"
-EXTRA_BIND="${EXTRA_BIND:-} $out" in_tools python3 "$SUITE_DIR/compare.py" "${quiet[@]}" "${compare[@]}" \
+EXTRA_BIND="${EXTRA_BIND:-} $out $(dirname "$oracle")" in_tools python3 "$SUITE_DIR/compare.py" \
+	"${quiet[@]}" "${compare[@]}" \
 	--json "$out/compare.json" "$oracle" "$out/ours.jsonl"
