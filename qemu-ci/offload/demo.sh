@@ -44,12 +44,7 @@ PLOT=$CACHE/plot-$(key_of matplotlib==3.11.2 "${TOOLROOT##*-}")
 make_plot() {
 	[ ! -x "$PLOT/bin/python3" ] || return 0
 	say "matplotlib: installing into the cache"
-	rm -rf "$PLOT.tmp"
-	in_tools sh -c 'python3 -m ensurepip --version' >/dev/null 2>&1 ||
-		run_logged "$CACHE/log/plot-apt.log" in_tools apt-get -qy install python3-venv
-	sed '/^cert/d' /etc/pip.conf >"$TOOLROOT/etc/pip.conf" 2>/dev/null || true
-	run_logged "$CACHE/log/plot.log" in_tools sh -c \
-		'python3 -m venv "$1" && "$1/bin/pip" install --quiet matplotlib==3.11.2' sh "$PLOT.tmp"
+	make_venv "$PLOT.tmp" matplotlib==3.11.2
 	mv "$PLOT.tmp" "$PLOT"
 }
 locked plot make_plot
