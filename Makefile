@@ -9,7 +9,7 @@ V ?= 0
 
 BUILD := qemu-ci/build.sh $(if $(KDIR),--kdir '$(KDIR)')
 
-.PHONY: all modules install setup demo check check-kernel kunit bench lint rustdoc \
+.PHONY: all modules install setup demo check check-all check-kernel kunit bench lint rustdoc \
 	selftests suite mlx5-check mlx5-demo offload-check offload-bench clean distclean help
 
 all: modules
@@ -28,6 +28,9 @@ demo:
 
 check:
 	@qemu-ci/check.sh $(CHECK_ARGS)
+
+check-all:
+	@qemu-ci/check.sh --all --record Documentation/check-all.rst $(CHECK_ARGS)
 
 check-kernel:
 	@qemu-ci/check-kernel.sh $(CHECK_KERNEL_ARGS)
@@ -79,6 +82,7 @@ help:
 	@echo '  make demo            real Open vSwitch on our module and on the C one, side by side;'
 	@echo '                       then with flows in the switch of a device model'
 	@echo '  make check           the tests; ends with N passed, N failed, N skipped'
+	@echo '  make check-all       the same with the long lists; into Documentation/check-all.rst'
 	@echo "  make check-kernel    Open vSwitch's own tests of the kernel module, on C and ours"
 	@echo '  make suite           the differential suite alone'
 	@echo '  make selftests       the kernel selftests of openvswitch alone'

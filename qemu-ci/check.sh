@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# `make check`: the tests, two at a time, and one closing line.
+# `make check` and `make check-all`: the tests, two at a time, and one closing line.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # NAME|COMMAND. Each ends with a line 'N passed, N failed, N skipped'. The two
@@ -19,14 +19,22 @@ LANE2=(
 	'kunit|qemu-ci/kunit.sh'
 	'suite|qemu-ci/suite/run.sh --on uml'
 	'selftests|qemu-ci/selftests.sh --on uml'
+	'check-kernel|qemu-ci/check-kernel.sh --part 1/5 --list-failed'
 	'kunit-debug|qemu-ci/kunit.sh --kernel debug'
 	'suite-debug|qemu-ci/suite/run.sh --on debug'
 	'lint|qemu-ci/lint.sh'
+)
+# What --all has beside them, and what it runs in place of a piece's short form.
+ALL=(
+	'selftests-stock|qemu-ci/selftests.sh --on stock'
+	'check-kernel|qemu-ci/check-kernel.sh'
 )
 usage() {
 	cat <<'TXT'
 usage: check.sh [OPTION...] [PIECE...]
 
+  --all           the long lists of all pieces; takes an hour or two
+  --record FILE   write the result, with date and versions, as reStructuredText
   --results DIR   where logs and check.json go (default: a folder of the cache)
   --skip PIECE    leave a piece out (may be repeated); counts as skipped
   --list          list the pieces
@@ -37,15 +45,32 @@ N skipped' and fails if anything failed.
 TXT
 }
 
-results=$(per_tree check) pieces=() skip=()
+# long_lists: what ALL has takes the place of a piece of that name, or comes after
+# the others.
+long_lists() {
+	local entry i
+	for entry in "${ALL[@]}"; do
+		for i in "${!LANE2[@]}"; do
+			if [ "${LANE2[i]%%|*}" = "${entry%%|*}" ]; then
+				LANE2[i]=$entry
+				continue 2
+			fi
+		done
+		LANE1+=("$entry")
+	done
+}
+
+results=$(per_tree check) record='' pieces=() skip=()
 while [ $# -gt 0 ]; do
 	case $1 in
-	--results | --skip)
+	--results | --skip | --record)
 		[ $# -ge 2 ] || die "check.sh: $1 needs a value (see --help)"
 		[ "$1" = --results ] && results=$2
 		[ "$1" = --skip ] && skip+=("$2")
+		[ "$1" = --record ] && record=$(realpath -- "$2")
 		shift
 		;;
+	--all) long_lists ;;
 	--list) printf '%s\n' "${LANE1[@]}" "${LANE2[@]}" | cut -d'|' -f1; exit ;;
 	-h | --help) usage; exit ;;
 	-*) die "check.sh: unknown option '$1' (see --help)" ;;
@@ -90,6 +115,21 @@ run_piece() {
 	echo "$p $f $s $((SECONDS - start)) $note" >"$results/$name.counts"
 	say "$name: $p passed, $f failed, $s skipped in $((SECONDS - start)) s${note:+ ($note)}"
 	[ "$f" = 0 ] || grep -avE '^\[ *[0-9]+s\]' "$log" | tail -n 25 | sed "s/^/    $name: /" >&2
+}
+
+# write_record: the result for Documentation/.
+write_record() {
+	local abi kernel
+	abi=$(stock_abi)
+	kernel=$(cat "$(. "$TOP/qemu-ci/kernels/lib.sh"; kernel_dir uml)/release" 2>/dev/null) || kernel='?'
+	EXTRA_BIND="$results $(dirname "$record")" in_tools python3 "$TOP/qemu-ci/check/record.py" \
+		--fact "Commit=$(git rev-parse --short=12 HEAD 2>/dev/null || echo none)" \
+		--fact "Stock kernel=$abi" --fact "User-mode Linux=$kernel" \
+		--fact "Open vSwitch=$(chroot "$GUESTROOT" dpkg-query -W -f '${Version}' openvswitch-switch)" \
+		--fact "Processors=$(nproc) of $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)" \
+		--fact "KVM=$([ -w /dev/kvm ] && echo yes || echo no)" \
+		"$results/check.json" "$(per_tree check-kernel)/uml/check-kernel.json" "$record"
+	say "the result is in $record"
 }
 
 # lane ENTRY...: run those that no other lane has claimed.
@@ -143,5 +183,6 @@ rm -rf "$results"/*.claim "$results"/*.counts
 printf '{"pieces":[%s],"passed":%d,"failed":%d,"skipped":%d,"seconds":%d}\n' \
 	"${json%,}" "$passed" "$failed" "$skipped" "$((SECONDS - START_SECONDS))" >"$results/check.json"
 say "logs and check.json are in $results"
+[ -z "$record" ] || write_record
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]
