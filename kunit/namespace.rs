@@ -6,7 +6,6 @@ use kernel::prelude::*;
 
 #[kunit_tests(rust_net_namespace)]
 mod tests {
-    use super::*;
     use crate::{
         bindings,
         net::namespace::Net, //

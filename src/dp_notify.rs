@@ -13,6 +13,7 @@ use kernel::{
 
 use kernel_ext::{
     net::{
+        namespace::Net,
         netdevice::NetDevice,
         notifier::{
             NetdevEvent,
@@ -77,8 +78,11 @@ static DP_NOTIFY_WORK: StaticWork = StaticWork::new(
 ///
 /// C: `dp_detach_port_notify()`.
 fn dp_detach_port_notify(lock: &OvsGuard, vport: RcuArc<Vport>) {
-    let dp = vport.dp().clone();
-    let net = dp.net().get();
+    let Some(net) = vport.dp().net().hold() else {
+        // It is about to end, so nobody listens there.
+        return ovs_dp_detach_port(lock, vport);
+    };
+    let net: &Net = &net;
     let cmd = uapi::ovs_vport_cmd_OVS_VPORT_CMD_DEL;
     let notify = ovs_vport_cmd_build_info(lock, &vport, net, cmd);
     ovs_dp_detach_port(lock, vport);

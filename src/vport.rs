@@ -252,7 +252,7 @@ pub(crate) fn ovs_vport_add(lock: &OvsGuard, parms: &VportParms<'_>) -> Result<R
         _ => return Err(EAFNOSUPPORT),
     };
     let added = OVS_NET
-        .load(vport.dp.net().get())
+        .load_of(vport.dp.net())
         .ok_or(ENODEV)
         .and_then(|ovs_net| {
             ovs_net
@@ -276,7 +276,7 @@ pub(crate) fn ovs_vport_add(lock: &OvsGuard, parms: &VportParms<'_>) -> Result<R
 ///
 /// C: `ovs_vport_del()`.
 pub(crate) fn ovs_vport_del(lock: &OvsGuard, vport: RcuArc<Vport>) {
-    if let Some(ovs_net) = OVS_NET.load(vport.dp.net().get()) {
+    if let Some(ovs_net) = OVS_NET.load_of(vport.dp.net()) {
         ovs_net.ports.remove(vport.name_hash, &vport);
     }
     destroy(lock, vport);
@@ -531,7 +531,7 @@ pub(crate) fn ovs_vport_receive_tunnel(ctx: BhRcu<'_>, vport: &Vport, mut skb: S
 fn receive_init(vport: &Vport, skb: &mut SkBuff) {
     let dp: &Datapath = &vport.dp;
     *skb.cb_mut::<OvsSkbCb>() = OvsSkbCb::default();
-    if !vport.dev.is_in(dp.net().get()) {
+    if !dp.net().has(&vport.dev) {
         let mark = skb.mark();
         skb.scrub(true);
         skb.set_mark(mark);

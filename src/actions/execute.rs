@@ -321,17 +321,17 @@ fn do_execute_actions<'g>(
             }
             Action::Ct(info) => match update_key(&mut skb, key) {
                 Err(e) => Err(e),
-                Ok(()) => {
-                    let net = exec.dp.net();
-                    match ovs_ct_execute(ctx.rcu(), net.get(), skb, key, info)? {
+                Ok(()) => match exec.dp.net().get(ctx.rcu()) {
+                    None => Err(ENODEV),
+                    Some(net) => match ovs_ct_execute(ctx.rcu(), net, skb, key, info)? {
                         Some(passed) => {
                             skb = passed;
                             Ok(())
                         }
                         // Fragments that wait for others are nothing to tell.
                         None => return Ok(()),
-                    }
-                }
+                    },
+                },
             },
             Action::CtClear => ovs_ct_clear(&mut skb, key),
             Action::PushEth { src, dst } => push_eth(&mut skb, key, src, dst),

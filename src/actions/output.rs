@@ -120,8 +120,11 @@ fn fragment(ctx: BhRcu<'_>, dp: &Datapath, vport: &Vport, mut skb: SkBuff, key: 
 
     let mru = skb.cb::<OvsSkbCb>().mru;
     let mac_proto = key.mac_proto();
+    let Some(net) = dp.net().get(ctx.rcu()) else {
+        return drop(skb);
+    };
     skb.fragment(
-        dp.net().get(),
+        net,
         vport.dev(),
         FragmentOf {
             protocol,

@@ -35,5 +35,7 @@ pub(super) fn execute_psample(exec: &Execution<'_>, skb: &SkBuff, action: &Psamp
         },
         user_cookie: action.cookie(),
     };
-    sample_packet(exec.dp().net().get(), skb, &md);
+    if let Some(net) = exec.dp().net().get(exec.ctx().rcu()) {
+        sample_packet(net, skb, &md);
+    }
 }

@@ -53,6 +53,7 @@ use super::{
         OVS_HEADER_LEN, //
     },
     get_dp,
+    ovs_net::OVS_NET,
     state::{
         ovs_lock,
         OvsGuard, //
@@ -305,7 +306,8 @@ impl Doit for DpNew {
         };
 
         let mut reply = ovs_dp_cmd_alloc_info()?;
-        let dp = RcuArc::init(Datapath::init(info.net().handle()), GFP_KERNEL)?;
+        let net = OVS_NET.handle(info.net()).ok_or(ENODEV)?;
+        let dp = RcuArc::init(Datapath::init(net), GFP_KERNEL)?;
         let parms = VportParms {
             name: name_of(name)?,
             vport_type: uapi::ovs_vport_type_OVS_VPORT_TYPE_INTERNAL,

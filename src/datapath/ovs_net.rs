@@ -244,7 +244,7 @@ pub(crate) fn name_hash(name: &[u8]) -> u64 {
 /// Adds a datapath to its namespace's. If there is no memory, the datapath is
 /// destroyed.
 pub(crate) fn dp_list_add(lock: &OvsGuard, dp: RcuArc<Datapath>) -> Result {
-    let ovs_net = OVS_NET.load(dp.net().get()).ok_or(ENODEV)?;
+    let ovs_net = OVS_NET.load_of(dp.net()).ok_or(ENODEV)?;
     let added = ovs_net.dps.lock().push(dp.clone(), GFP_KERNEL);
     if added.is_err() {
         dp_destroy(lock, &dp);
@@ -271,7 +271,7 @@ pub(crate) fn dp_destroy(lock: &OvsGuard, dp: &RcuArc<Datapath>) {
             ovs_dp_detach_port(lock, vport);
         }
     }
-    if let Some(ovs_net) = OVS_NET.load(dp.net().get()) {
+    if let Some(ovs_net) = OVS_NET.load_of(dp.net()) {
         let mut dps = ovs_net.dps.lock();
         if let Some(index) = dps.iter().position(|other| RcuArc::ptr_eq(other, dp)) {
             let _ = dps.remove(index);

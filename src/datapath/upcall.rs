@@ -295,7 +295,8 @@ fn send_packet(
         msg.pad()?;
     }
     msg.set_nlmsg_len();
-    genlmsg_unicast(dp.net().get(), msg, info.portid)
+    let net = dp.net().get(ctx.rcu()).ok_or(ENODEV)?;
+    genlmsg_unicast(net, msg, info.portid)
 }
 
 /// Puts what the packet would be sent with through a tunnel.

@@ -257,7 +257,7 @@ impl PortBlock {
         }
         let binder = binder_of(vport);
         let indirect = binder != Binder::Ingress;
-        let bound = if vport.dp().net().get() == Net::init() {
+        let bound = if vport.dp().net().is(Net::init()) {
             bind(vport.dev(), binder, rtnl).map_err(|err| match err {
                 BindError::NoDriver | BindError::Failed(EOPNOTSUPP, _) if indirect => {
                     BlockState::NoOffer

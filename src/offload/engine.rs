@@ -407,7 +407,7 @@ impl Engine {
             return Err(State::Policy.into());
         }
         // Drivers look up what hardware did not finish in the first namespace.
-        if dp.net().get() != Net::init() {
+        if !dp.net().is(Net::init()) {
             return Err(State::NoBlock.into());
         }
         let old = flow.offload.cookie().filter(|&old| !lane::waits(old));

@@ -136,12 +136,8 @@ pub(super) fn create(_lock: &OvsGuard, parms: &VportParms<'_>) -> Result<RcuArc<
     let private = InternalDev {
         vport: RcuSlot::empty(),
     };
-    let mut dev = UnregisteredDevice::new(
-        parms.dp.net().get(),
-        parms.name,
-        parms.desired_ifindex,
-        private,
-    )?;
+    let net = parms.dp.net().hold().ok_or(ENODEV)?;
+    let mut dev = UnregisteredDevice::new(&net, parms.name, parms.desired_ifindex, private)?;
     // The local port stands for the datapath, so it stays where that is.
     if u32::from(parms.port_no) == OVSP_LOCAL {
         dev.set_netns_immutable();

@@ -78,7 +78,8 @@ impl RxHandler for Vport {
 /// C: `netdev_create()`.
 pub(super) fn create(lock: &OvsGuard, parms: &VportParms<'_>) -> Result<RcuArc<Vport>> {
     let init = VportInit::new(parms)?;
-    let dev = NetDevice::get_by_name(parms.dp.net().get(), parms.name).ok_or(ENODEV)?;
+    let net = parms.dp.net().hold().ok_or(ENODEV)?;
+    let dev = NetDevice::get_by_name(&net, parms.name).ok_or(ENODEV)?;
     if dev.name().as_bytes() != parms.name.to_bytes() {
         return Err(ENODEV);
     }

@@ -22,3 +22,13 @@ __rust_helper void *rust_helper_net_generic(const struct net *net, unsigned int 
 
 	return ptr;
 }
+
+__rust_helper struct net *rust_helper_maybe_get_net(struct net *net)
+{
+	return maybe_get_net(net);
+}
+
+__rust_helper void rust_helper_put_net(struct net *net)
+{
+	put_net(net);
+}

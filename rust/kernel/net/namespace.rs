@@ -25,9 +25,11 @@ use kernel::{
         to_result, //
     },
     prelude::*,
+    sync::rcu,
     types::Opaque, //
 };
 
+use super::netdevice::NetDevice;
 use crate::{
     bindings,
     sync::rcu::{
@@ -111,14 +113,6 @@ impl Net {
         unsafe { bindings::up_read(&raw mut bindings::net_rwsem) };
         found
     }
-
-    /// A pointer to keep.
-    #[inline]
-    pub fn handle(&self) -> NetHandle {
-        // INVARIANT: The namespace is in use now; see the type for what the
-        // owner of the handle sees to.
-        NetHandle(NonNull::from(self))
-    }
 }
 
 /// Two are equal if they are the same one. C: `net_eq()`.
@@ -131,34 +125,114 @@ impl PartialEq for Net {
 
 impl Eq for Net {}
 
-/// A kept pointer to a namespace, with no reference to it, as C's
-/// `possible_net_t`.
-///
-/// An object that belongs to a namespace must not keep it from going away. It
-/// has to go away itself when the namespace does, which is what
-/// [`PernetOperations::exit`] is for. The namespace's memory is freed only
-/// after `exit` and an `rcu_barrier()` (`cleanup_net()`), so whoever finds the
-/// object under the RCU read lock, or drops it in an RCU callback, may still
-/// look at the handle.
+/// A reference to a namespace, which cannot go while there is one.
 ///
 /// # Invariants
 ///
-/// The namespace is valid: its owner has been unlinked by the time that `exit`
-/// returns, and is used after that by RCU readers of the time before only.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct NetHandle(NonNull<Net>);
+/// The namespace is in use, and one of its references belongs to this object.
+pub struct NetRef(NonNull<Net>);
 
-// SAFETY: `Net` is `Sync`.
+// SAFETY: A reference may be dropped anywhere; `Net` is `Send` and `Sync`.
+unsafe impl Send for NetRef {}
+// SAFETY: As above.
+unsafe impl Sync for NetRef {}
+
+impl Deref for NetRef {
+    type Target = Net;
+
+    #[inline]
+    fn deref(&self) -> &Net {
+        // SAFETY: By the type invariants.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for NetRef {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants a reference is owned.
+        unsafe { bindings::put_net(self.0.as_ptr().cast()) };
+    }
+}
+
+/// What all handles of a namespace have of it, see [`NetHandle`].
+///
+/// # Invariants
+///
+/// `net` is null or that of a namespace whose `exit` has not returned. `used` is
+/// set if there is a handle, or was one.
+struct NetLife {
+    net: AtomicPtr<bindings::net>,
+    used: AtomicBool,
+}
+
+impl NetLife {
+    /// `exit` is about to return: nobody finds the namespace any more, and who
+    /// has found it is done. Waits for a grace period.
+    fn end(&self) {
+        // As to the order: who has read the pointer before this has a handle,
+        // and the flag was set before that.
+        self.net.store(ptr::null_mut(), Ordering::SeqCst);
+        if self.used.load(Ordering::SeqCst) {
+            // SAFETY: May be called from any context that may sleep.
+            unsafe { bindings::synchronize_rcu() };
+        }
+    }
+}
+
+/// What an object keeps to find the namespace that it belongs to, as C's
+/// `possible_net_t`: no reference to it. See [`Pernet::handle`].
+///
+/// An object that belongs to a namespace must not keep it from going away. It
+/// has to go itself when the namespace does, which is what
+/// [`PernetOperations::exit`] is for. Somebody may have a reference to the object
+/// for longer: the handle leads to nothing then.
+#[derive(Clone)]
+pub struct NetHandle {
+    /// Which one it is, to be compared and nothing else.
+    id: *const bindings::net,
+    life: RcuArc<NetLife>,
+}
+
+// SAFETY: The pointer is not followed.
 unsafe impl Send for NetHandle {}
 // SAFETY: As above.
 unsafe impl Sync for NetHandle {}
 
 impl NetHandle {
-    /// The namespace.
+    /// The namespace, unless it has been torn down. That waits for readers.
     #[inline]
-    pub fn get(&self) -> &Net {
-        // SAFETY: By the type invariants.
-        unsafe { self.0.as_ref() }
+    pub fn get<'g>(&self, _rcu: RcuRead<'g>) -> Option<&'g Net> {
+        let net = self.life.net.load(Ordering::SeqCst);
+        if net.is_null() {
+            return None;
+        }
+        // SAFETY: By the type invariants of `NetLife`, `exit` has not returned,
+        // and will not for as long as the RCU read lock is held: it clears the
+        // pointer and waits for a grace period before.
+        Some(unsafe { Net::from_raw(net) })
+    }
+
+    /// The namespace, with a reference to it for who may sleep; nothing if it is
+    /// about to go away. C: `maybe_get_net()`.
+    pub fn hold(&self) -> Option<NetRef> {
+        let guard = rcu::read_lock();
+        let net = self.get(RcuRead::from(&guard))?;
+        // SAFETY: The namespace is valid.
+        let net = unsafe { bindings::maybe_get_net(net.as_raw()) };
+        // INVARIANT: If it is not null, a reference was taken.
+        NonNull::new(net.cast::<Net>()).map(NetRef)
+    }
+
+    /// Whether it is this namespace.
+    #[inline]
+    pub fn is(&self, net: &Net) -> bool {
+        ptr::eq(self.id, net.as_raw())
+    }
+
+    /// Whether the device is in the namespace.
+    #[inline]
+    pub fn has(&self, dev: &NetDevice) -> bool {
+        ptr::eq(self.id, dev.net_ptr())
     }
 }
 
@@ -235,18 +309,24 @@ impl Deref for Exit<'_> {
 /// same; readers find the value of `current` only. What is in `detached` has
 /// been moved there with a [`PreExit`] of `net`.
 pub struct PernetSlot<T: Send + Sync> {
-    net: NetHandle,
+    /// Whose it is, to be compared and nothing else.
+    net: *const bindings::net,
     current: AtomicPtr<T>,
     detached: AtomicPtr<T>,
     _value: PhantomData<KBox<T>>,
 }
+
+// SAFETY: It owns a `KBox<T>`, and gives out shared references to it.
+unsafe impl<T: Send + Sync> Send for PernetSlot<T> {}
+// SAFETY: As above; the pointer to the namespace is not followed.
+unsafe impl<T: Send + Sync> Sync for PernetSlot<T> {}
 
 impl<T: Send + Sync> PernetSlot<T> {
     /// A place with `value` in it, for `net`.
     pub fn new(net: &Net, value: KBox<T>) -> Self {
         // INVARIANT: It comes from `into_raw()`, and nothing is detached.
         Self {
-            net: net.handle(),
+            net: net.as_raw(),
             current: AtomicPtr::new(KBox::into_raw(value)),
             detached: AtomicPtr::new(ptr::null_mut()),
             _value: PhantomData,
@@ -267,7 +347,7 @@ impl<T: Send + Sync> PernetSlot<T> {
     /// Takes the value from the readers to come. Does nothing if the place is
     /// not `net`'s.
     pub fn detach(&self, net: &PreExit<'_>) {
-        if self.net.0 != NonNull::from(&**net) {
+        if !ptr::eq(self.net, net.as_raw()) {
             return;
         }
         let value = self.current.swap(ptr::null_mut(), Ordering::AcqRel);
@@ -280,7 +360,7 @@ impl<T: Send + Sync> PernetSlot<T> {
 
     /// The value that was detached. Nothing if the place is not `net`'s.
     pub fn take(&self, net: &Exit<'_>) -> Option<KBox<T>> {
-        if self.net.0 != NonNull::from(&**net) {
+        if !ptr::eq(self.net, net.as_raw()) {
             return None;
         }
         let value = self.detached.swap(ptr::null_mut(), Ordering::AcqRel);
@@ -305,13 +385,35 @@ impl<T: Send + Sync> Drop for PernetSlot<T> {
     }
 }
 
+/// What there is for one [`Pernet`] in each namespace. All zeroes is one that is
+/// empty.
+///
+/// # Invariants
+///
+/// `life` is of this namespace.
+struct Place<T: Send + Sync + 'static> {
+    data: RcuSlot<T>,
+    life: RcuSlot<NetLife>,
+}
+
+impl<T: Send + Sync + 'static> Place<T> {
+    /// There is nothing any more, and no handle leads to the namespace. May wait
+    /// for a grace period.
+    fn end(&self) {
+        self.data.replace(None);
+        if let Some(life) = self.life.replace(None) {
+            life.end();
+        }
+    }
+}
+
 /// Per-namespace operations and the place of their data, for a `static`.
 ///
 /// # Invariants
 ///
 /// While registered, `ops` is linked into C's list and `id` holds what C gave.
-/// In each namespace, the generic pointer of `id` leads to an
-/// `RcuSlot<T::Data>`, which is zeroed memory before `init`, hence empty.
+/// In each namespace, the generic pointer of `id` leads to a [`Place`], which is
+/// zeroed memory before `init`, hence empty.
 pub struct Pernet<T: PernetOperations> {
     ops: Opaque<bindings::pernet_operations>,
     id: UnsafeCell<kernel::ffi::c_uint>,
@@ -351,7 +453,7 @@ impl<T: PernetOperations> Pernet<T> {
             },
             exit: Some(Self::exit_callback),
             id: self.id.get(),
-            size: size_of::<RcuSlot<T::Data>>(),
+            size: size_of::<Place<T::Data>>(),
             ..Default::default()
         };
         // SAFETY: The flag above makes this the only writer, and C has no
@@ -367,7 +469,7 @@ impl<T: PernetOperations> Pernet<T> {
 
     /// The place of a namespace's data. C: `net_generic()`.
     #[inline]
-    fn slot<'a>(&self, net: &'a Net) -> Option<&'a RcuSlot<T::Data>> {
+    fn place<'a>(&self, net: &'a Net) -> Option<&'a Place<T::Data>> {
         // SAFETY: Read from any context; C writes it once, before the first
         // callback.
         let id = unsafe { self.id.get().read_volatile() };
@@ -380,7 +482,7 @@ impl<T: PernetOperations> Pernet<T> {
         // lives as long as the namespace is in use.
         unsafe {
             bindings::net_generic(net.as_raw(), id)
-                .cast::<RcuSlot<T::Data>>()
+                .cast::<Place<T::Data>>()
                 .as_ref()
         }
     }
@@ -388,13 +490,31 @@ impl<T: PernetOperations> Pernet<T> {
     /// The data of a namespace; nothing before `init` and after `exit`.
     #[inline]
     pub fn get<'g>(&self, net: &Net, rcu: RcuRead<'g>) -> Option<&'g T::Data> {
-        self.slot(net)?.get(rcu)
+        self.place(net)?.data.get(rcu)
     }
 
     /// The data of a namespace, with a reference to them.
     #[inline]
     pub fn load(&self, net: &Net) -> Option<RcuArc<T::Data>> {
-        self.slot(net)?.load()
+        self.place(net)?.data.load()
+    }
+
+    /// As [`Self::load`], of the namespace that an object belongs to.
+    pub fn load_of(&self, net: &NetHandle) -> Option<RcuArc<T::Data>> {
+        let guard = rcu::read_lock();
+        self.load(net.get(RcuRead::from(&guard))?)
+    }
+
+    /// What an object of this namespace keeps to find it; nothing before `init`
+    /// and after `exit`.
+    pub fn handle(&self, net: &Net) -> Option<NetHandle> {
+        let life = self.place(net)?.life.load()?;
+        // Before anything is done with it, see `NetLife::end()`.
+        life.used.store(true, Ordering::SeqCst);
+        Some(NetHandle {
+            id: net.as_raw(),
+            life,
+        })
     }
 
     /// Called by C.
@@ -406,9 +526,23 @@ impl<T: PernetOperations> Pernet<T> {
         from_result(|| {
             // SAFETY: C calls this with a namespace that is being set up.
             let net = unsafe { Net::from_raw(net) };
-            let slot = T::pernet().slot(net).ok_or(EINVAL)?;
-            slot.replace(Some(T::init(net)?));
-            Ok(0)
+            let place = T::pernet().place(net).ok_or(EINVAL)?;
+            // INVARIANT: `exit` will be called for it, or `init` fails.
+            let life = NetLife {
+                net: AtomicPtr::new(net.as_raw()),
+                used: AtomicBool::new(false),
+            };
+            place.life.replace(Some(RcuArc::new(life, GFP_KERNEL)?));
+            match T::init(net) {
+                Ok(data) => {
+                    place.data.replace(Some(data));
+                    Ok(0)
+                }
+                Err(e) => {
+                    place.end();
+                    Err(e)
+                }
+            }
         })
     }
 
@@ -436,12 +570,12 @@ impl<T: PernetOperations> Pernet<T> {
     unsafe extern "C" fn exit_callback(net: *mut bindings::net) {
         // SAFETY: As above.
         let net = unsafe { Net::from_raw(net) };
-        if let Some(slot) = T::pernet().slot(net) {
-            if let Some(data) = slot.load() {
+        if let Some(place) = T::pernet().place(net) {
+            if let Some(data) = place.data.load() {
                 // INVARIANT: As in `pre_exit_callback()`.
                 T::exit(&Exit(net), &data);
             }
-            slot.replace(None);
+            place.end();
         }
     }
 }

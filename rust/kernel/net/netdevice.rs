@@ -295,7 +295,13 @@ impl NetDevice {
     /// Whether the device is in `net`. C: `net_eq(dev_net(dev), net)`.
     #[inline]
     pub fn is_in(&self, net: &Net) -> bool {
-        ptr::eq(read_field!(self, nd_net.net), net.as_raw())
+        ptr::eq(self.net_ptr(), net.as_raw())
+    }
+
+    /// The namespace that the device is in, to be compared. C: `dev_net(dev)`.
+    #[inline]
+    pub(crate) fn net_ptr(&self) -> *mut bindings::net {
+        read_field!(self, nd_net.net)
     }
 
     /// What kind of virtual device it is, if it is one. C:

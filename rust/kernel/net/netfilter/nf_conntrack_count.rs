@@ -19,10 +19,7 @@ use super::NfProto;
 use crate::{
     bindings,
     net::{
-        namespace::{
-            Net,
-            NetHandle, //
-        },
+        namespace::Net,
         skbuff::SkBuff, //
     },
     sync::rcu::RcuRead, //
@@ -33,8 +30,8 @@ use crate::{
 /// A connection counts from the packet that [`Self::count_skb`] was called with
 /// until it is found to be gone, which the next call for its key looks for.
 ///
-/// As what else refers to a namespace (see [`NetHandle`]), it has to be dropped
-/// by the time that the namespace's `exit` returns. The drop sleeps.
+/// It has to be dropped by the time that `exit` returns for the namespace, as what
+/// is in a [`PernetSlot`](crate::net::namespace::PernetSlot) is. The drop sleeps.
 ///
 /// # Invariants
 ///
@@ -42,7 +39,7 @@ use crate::{
 /// namespace, and has not been given to `nf_conncount_destroy()`.
 pub struct ConnCount {
     data: NonNull<bindings::nf_conncount_data>,
-    net: NetHandle,
+    net: NonNull<Net>,
 }
 
 // SAFETY: It has locks of its own and belongs to no thread.
@@ -66,7 +63,7 @@ impl ConnCount {
         // INVARIANT: It has just come from there.
         Ok(Self {
             data: NonNull::new(data).ok_or(ENOMEM)?,
-            net: net.handle(),
+            net: NonNull::from(net),
         })
     }
 
@@ -87,7 +84,7 @@ impl ConnCount {
         // read by functions that check its length. The RCU read lock is held.
         unsafe {
             bindings::nf_conncount_count_skb(
-                self.net.get().as_raw(),
+                self.net.as_ptr().cast(),
                 skb,
                 l3num,
                 self.data.as_ptr(),
@@ -102,7 +99,7 @@ impl Drop for ConnCount {
         // SAFETY: By the type invariants it came from `nf_conncount_init()` and
         // is given back once. Nobody uses it any more.
         unsafe {
-            bindings::nf_conncount_destroy(self.net.get().as_raw(), self.data.as_ptr());
+            bindings::nf_conncount_destroy(self.net.as_ptr().cast(), self.data.as_ptr());
         }
     }
 }
