@@ -17,10 +17,9 @@ mod tests {
     };
 
     use crate::{
-        percpu::PerCpu,
         rcu_table::{
-            LastFound,
-            RcuTable, //
+            RcuTable,
+            RememberingTable, //
         },
         sync::{
             bh::BhGuard,
@@ -111,25 +110,27 @@ mod tests {
     fn the_last_element_is_known_until_one_is_taken_out() -> Result {
         static GONE: AtomicUsize = AtomicUsize::new(0);
 
-        let last = PerCpu::<LastFound<Tracked>>::new(GFP_KERNEL)?;
-        let table = RcuTable::new(8)?;
-        let other = RcuTable::<Tracked>::new(8)?;
+        let table = RememberingTable::<Tracked, 1>::new(8)?;
+        let other = RememberingTable::<Tracked, 1>::new(8)?;
         for i in 0..100 {
             let element = RcuArc::new(Tracked(i, &GONE), GFP_KERNEL)?;
             table.insert(i << 40, element, |t| t.0 << 40)?;
         }
-        let known = |table: &RcuTable<Tracked>| {
+        let known = |table: &RememberingTable<Tracked, 1>| {
             let guard = BhGuard::new();
             let ctx = guard.proof();
-            table.last(last.this(ctx), ctx.rcu()).map(|t| t.0)
+            let last = table
+                .memory(ctx, 0)
+                .and_then(|memory| memory.last(ctx.rcu()));
+            last.map(|t| t.0)
         };
         let find = |i: u64| {
             let guard = BhGuard::new();
             let ctx = guard.proof();
             let found = table
-                .find_and_remember(last.this(ctx), i << 40, ctx.rcu(), |t| t.0 == i)
-                .map(|t| t.0);
-            found
+                .memory(ctx, 0)
+                .and_then(|memory| memory.find(i << 40, ctx.rcu(), |t| t.0 == i));
+            found.map(|t| t.0)
         };
 
         assert_eq!(known(&table), None);

@@ -27,10 +27,10 @@ use kernel::{
 };
 
 use kernel_ext::{
-    percpu::PerCpu,
     rcu_table::{
-        LastFound,
-        RcuTable, //
+        Memory,
+        RcuTable,
+        RememberingTable, //
     },
     rcu_vec::RcuVec,
     sync::{
@@ -99,13 +99,12 @@ pub(crate) struct Lookup<'g> {
 /// C: `struct flow_table`.
 #[repr(C)]
 pub(crate) struct FlowTable {
-    /// The flows that each CPU's last packets matched.
-    last: PerCpu<[LastFound<SwFlow>; TRAINS]>,
+    /// All flows by their masks and masked keys, and those that each CPU's last
+    /// packets matched.
+    flows: RememberingTable<SwFlow, TRAINS>,
     /// What a packet of the same flow as the last counts as hits of the cache:
     /// 1, or 0 while that is turned off.
     train_hits: AtomicU32,
-    /// All flows by their masks and masked keys.
-    flows: RcuTable<SwFlow>,
     masks: RcuVec<MaskEntry>,
     cache: RcuSlot<MaskCache>,
     /// What any of the masks looks at.
@@ -123,9 +122,8 @@ impl FlowTable {
     /// C: `ovs_flow_tbl_init()`.
     pub(crate) fn init() -> impl Init<Self, Error> {
         try_init!(Self {
-            last: PerCpu::new(GFP_KERNEL)?,
+            flows: RememberingTable::new(1024)?,
             train_hits: AtomicU32::new(1),
-            flows: RcuTable::new(1024)?,
             masks: RcuVec::new()?,
             cache: RcuSlot::new(MaskCache::new(MC_DEFAULT_HASH_ENTRIES, 0)?),
             union: RcuSlot::new(RcuArc::init(
@@ -174,11 +172,11 @@ impl FlowTable {
     pub(crate) fn lookup<'g>(&self, ctx: BhRcu<'g>, key: KeyRef<'_>) -> Lookup<'g> {
         // What the last packet of the train matched that this one may be of.
         let train = key.recirc_id.wrapping_add(key.in_port.into());
-        let Some(train) = self.last.this(ctx).get(train as usize % TRAINS) else {
+        let Some(train) = self.flows.memory(ctx, train as usize) else {
             // There always is one.
             return Lookup::default();
         };
-        if let Some(flow) = self.flows.last(train, ctx.rcu()) {
+        if let Some(flow) = train.last(ctx.rcu()) {
             if flow.mask().matches(key, flow) {
                 return Lookup {
                     flow: Some(flow),
@@ -198,7 +196,7 @@ impl FlowTable {
     fn lookup_cached<'g>(
         &self,
         ctx: BhRcu<'g>,
-        train: &LastFound<SwFlow>,
+        train: Memory<'_, SwFlow>,
         masks: &'g [MaskEntry],
         key: KeyRef<'_>,
     ) -> Lookup<'g> {
@@ -233,7 +231,7 @@ impl FlowTable {
     fn lookup_all<'g>(
         &self,
         ctx: BhRcu<'g>,
-        train: &LastFound<SwFlow>,
+        train: Memory<'_, SwFlow>,
         masks: &'g [MaskEntry],
         key: KeyRef<'_>,
         tried: Option<usize>,
@@ -262,14 +260,13 @@ impl FlowTable {
     fn masked_flow_lookup<'g>(
         &self,
         ctx: BhRcu<'g>,
-        train: &LastFound<SwFlow>,
+        train: Memory<'_, SwFlow>,
         mask: &MaskEntry,
         key: KeyRef<'_>,
     ) -> Option<&'g SwFlow> {
-        self.flows
-            .find_and_remember(train, mask.hash(&self.seeds, key), ctx.rcu(), |flow| {
-                mask.matches(key, flow)
-            })
+        train.find(mask.hash(&self.seeds, key), ctx.rcu(), |flow| {
+            mask.matches(key, flow)
+        })
     }
 
     /// The flow that this key matches, for a command.

@@ -14,10 +14,17 @@
 //!
 //! A reader can keep what it found for a later look, without a reference: the
 //! table has a number that changes whenever something is taken out, and while it
-//! is the same, what was found is still there, see [`LastFound`].
+//! is the same, what was found is still there, see [`RememberingTable`].
+
+mod last_found;
+
+pub use self::last_found::{
+    Memory,
+    RememberingTable, //
+};
 
 use core::{
-    cell::Cell,
+    ptr::NonNull,
     sync::atomic::{
         AtomicBool,
         AtomicPtr,
@@ -164,14 +171,15 @@ impl<T: Send + Sync + 'static> Buckets<T> {
         })
     }
 
-    /// The first element with this hash that `matches` accepts.
+    /// The first element with this hash that `matches` accepts: what was
+    /// published, valid while the RCU read lock is held.
     #[inline(never)]
     fn find<'g>(
         &self,
         hash: u64,
         _rcu: RcuRead<'g>,
         mut matches: impl FnMut(&'g T) -> bool,
-    ) -> Option<&'g T> {
+    ) -> Option<NonNull<T>> {
         let tag = tag_of(hash);
         for (group, tags) in self.probe(hash) {
             let tags = tags.load(Ordering::Acquire);
@@ -188,7 +196,7 @@ impl<T: Send + Sync + 'static> Buckets<T> {
                 // the object from being freed.
                 if let Some(found) = unsafe { ptr.as_ref::<'g>() } {
                     if matches(found) {
-                        return Some(found);
+                        return NonNull::new(ptr);
                     }
                 }
             }
@@ -267,25 +275,6 @@ struct Writer<T: Send + Sync + 'static> {
     used: usize,
 }
 
-/// What was found last in an [`RcuTable`], to be tried first: see
-/// [`RcuTable::last`]. Of no use to other tables, which it does no harm.
-///
-/// # Invariants
-///
-/// `generation` is 0, or a table had that generation when `element` was found in
-/// it, read before that.
-pub struct LastFound<T> {
-    generation: Cell<u64>,
-    element: Cell<*const T>,
-}
-
-// SAFETY: The pointer is followed only where it is known to be valid, on any
-// thread, and gives a shared reference.
-unsafe impl<T: Sync> Send for LastFound<T> {}
-
-// SAFETY: Generation 0 is that of no table.
-unsafe impl<T> Zeroable for LastFound<T> {}
-
 /// The next generation of any table.
 static NEXT_GENERATION: AtomicU64 = AtomicU64::new(1);
 
@@ -360,6 +349,20 @@ impl<T: Send + Sync + 'static> RcuTable<T> {
         rcu: RcuRead<'g>,
         matches: impl FnMut(&'g T) -> bool,
     ) -> Option<&'g T> {
+        let found = self.find_ptr(hash, rcu, matches)?;
+        // SAFETY: The RCU read lock, held for `'g`, keeps it from being freed.
+        Some(unsafe { found.as_ref() })
+    }
+
+    /// As [`RcuTable::find`]: what was published, valid while the RCU read lock
+    /// is held.
+    #[inline]
+    fn find_ptr<'g>(
+        &self,
+        hash: u64,
+        rcu: RcuRead<'g>,
+        matches: impl FnMut(&'g T) -> bool,
+    ) -> Option<NonNull<T>> {
         let buckets = self.buckets.get(rcu)?;
         let tags = buckets.tags.get(hash as usize & buckets.group_mask)?;
         let tags = tags.load(Ordering::Acquire);
@@ -370,40 +373,6 @@ impl<T: Send + Sync + 'static> RcuTable<T> {
         buckets.find(hash, rcu, matches)
     }
 
-    /// As [`RcuTable::find`], and notes in `last` what was found.
-    #[inline]
-    pub fn find_and_remember<'g>(
-        &self,
-        last: &LastFound<T>,
-        hash: u64,
-        rcu: RcuRead<'g>,
-        matches: impl FnMut(&'g T) -> bool,
-    ) -> Option<&'g T> {
-        // Before anything else of the table is read.
-        let generation = self.generation.load(Ordering::Acquire);
-        let found = self.find(hash, rcu, matches)?;
-        // INVARIANT: It was found here.
-        last.element.set(found);
-        last.generation.set(generation);
-        Some(found)
-    }
-
-    /// What `last` says was found last in this table; nothing if that may have
-    /// been taken out since.
-    #[inline]
-    pub fn last<'g>(&self, last: &LastFound<T>, _rcu: RcuRead<'g>) -> Option<&'g T> {
-        if last.generation.get() != self.generation.load(Ordering::Acquire) {
-            return None;
-        }
-        // SAFETY: The table still has, for this CPU, the generation that it had
-        // before the element was found. Had the element been unreachable before
-        // that, it would not have been found; so it is taken out later, if at
-        // all, and a new generation follows before its reference goes. As that
-        // one is not visible here, the grace period which then follows has not
-        // ended for this reader, who holds the RCU read lock for `'g`.
-        Some(unsafe { &*last.element.get() })
-    }
-
     /// As [`RcuTable::find`], with a reference to the element, so that the
     /// caller may sleep.
     pub fn find_arc(&self, hash: u64, matches: impl FnMut(&T) -> bool) -> Option<RcuArc<T>> {
@@ -411,10 +380,10 @@ impl<T: Send + Sync + 'static> RcuTable<T> {
         let rcu = RcuRead::from(&guard);
         // Who asks for a reference mostly knows that the element is there.
         self.buckets.get(rcu)?.prefetch(hash);
-        let found = self.find(hash, rcu, matches)?;
+        let found = self.find_ptr(hash, rcu, matches)?;
         // SAFETY: An element comes from `RcuArc::into_raw()`, and the RCU read
         // lock has been held since it was found.
-        unsafe { RcuArc::try_from_raw(found) }
+        unsafe { RcuArc::try_from_raw(found.as_ptr()) }
     }
 
     /// Puts an element in. `rehash` gives the hash of any element, for when the

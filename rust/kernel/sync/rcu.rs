@@ -281,13 +281,16 @@ impl<T: Send + Sync + 'static> RcuArc<T> {
     /// The address of the object, to be compared and nothing else.
     #[inline]
     pub fn as_ptr(this: &Self) -> *const T {
-        &raw const **this
+        // Not by way of a reference to the object: what is made of this pointer
+        // leads to all of the allocation, see `from_raw()`.
+        // SAFETY: By the type invariants the object is alive.
+        unsafe { &raw const (*this.ptr.as_ptr()).data }
     }
 
     /// Gives the reference away as a raw pointer, for a field of a C structure.
     #[inline]
     pub fn into_raw(this: Self) -> *const T {
-        let ptr = &raw const *this;
+        let ptr = Self::as_ptr(&this);
         core::mem::forget(this);
         ptr
     }
@@ -512,6 +515,9 @@ impl Drop for BarrierOnDrop {
             rcu::rcu_barrier();
             let live = LIVE.load(Ordering::Acquire);
             if live == 0 {
+                // The callback that has freed the last one may not have returned
+                // yet, and may have been queued by another one.
+                rcu::rcu_barrier();
                 return;
             }
             if live >= left {
