@@ -23,7 +23,10 @@ use kernel_ext::{
     jhash::jhash_1word,
     net::{
         netdevice::DeviceName,
-        skbuff::SkBuff, //
+        skbuff::{
+            KeptSkBuff,
+            SkBuff, //
+        },
     },
     random::get_random_u32,
     ratelimit::net_ratelimit,
@@ -139,7 +142,7 @@ enum DeferredWork {
 struct DeferredAction {
     dp: RcuArc<Datapath>,
     in_port: u16,
-    skb: SkBuff,
+    skb: KeptSkBuff,
     key: SwFlowKey,
     /// The tunnel that the packet came through.
     tun: Option<KBox<TunnelKey>>,
@@ -557,7 +560,7 @@ fn add_deferred_actions(exec: &Execution<'_>, skb: SkBuff, key: &SwFlowKey, nest
     let _ = fifo.push_within_capacity(Some(DeferredAction {
         dp: exec.dp.clone(),
         in_port: exec.in_port.port_no(),
-        skb,
+        skb: skb.keep(),
         key,
         tun,
         work,
@@ -632,6 +635,7 @@ impl DeferredAction {
         let Some(exec) = exec else {
             return drop(skb);
         };
+        let skb = skb.resume(exec.in_port.dev(), ctx.rcu());
         match work {
             DeferredWork::Actions(nested) => {
                 // The packet is dropped where an action fails.

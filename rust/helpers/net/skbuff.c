@@ -78,6 +78,11 @@ __rust_helper void rust_helper_skb_eth_type_trans_rcsum(struct sk_buff *skb,
 	skb_postpull_rcsum(skb, eth_hdr(skb), ETH_HLEN);
 }
 
+__rust_helper void rust_helper_skb_dst_force(struct sk_buff *skb)
+{
+	skb_dst_force(skb);
+}
+
 __rust_helper void rust_helper_skb_dst_drop(struct sk_buff *skb)
 {
 	skb_dst_drop(skb);

@@ -31,7 +31,11 @@ pub use self::{
 
 use crate::{
     bindings,
-    net::dropreason::DropReason, //
+    net::{
+        dropreason::DropReason,
+        netdevice::NetDevice, //
+    },
+    sync::rcu::RcuRead, //
 };
 use core::{
     mem::{
@@ -71,16 +75,44 @@ pub enum IpSummed {
 ///   the only one to this `struct sk_buff` (`skb->users` is 1). Its data may be
 ///   shared with clones.
 /// - `head`, `data`, `tail`, `end`, `len` and `data_len` are consistent.
-/// - The device is null or valid for as long as the caller's context (RCU read
-///   lock, or a reference) keeps it so.
+/// - The device and a route without a reference are null or valid, by the RCU read
+///   lock under which the packet came to its owner or got them. A packet is not
+///   `Send`, so that it does not get out of there: to be kept, it has to become a
+///   [`KeptSkBuff`].
 /// - The control block belongs to the owner.
 #[repr(transparent)]
 pub struct SkBuff(NonNull<bindings::sk_buff>);
 
-// SAFETY: A socket buffer may be passed on to another CPU.
-unsafe impl Send for SkBuff {}
+/// A packet that is kept for later: it has no device, and a reference to its
+/// route if it has one.
+pub struct KeptSkBuff(SkBuff);
+
+// SAFETY: A socket buffer may be passed on to another CPU, and refers to nothing
+// that goes meanwhile.
+unsafe impl Send for KeptSkBuff {}
+
+impl KeptSkBuff {
+    /// Goes on with the packet, as one of this device.
+    #[inline]
+    pub fn resume(self, dev: &NetDevice, rcu: RcuRead<'_>) -> SkBuff {
+        let mut skb = self.0;
+        dev.set_skb_dev(&mut skb, rcu);
+        skb
+    }
+}
 
 impl SkBuff {
+    /// Puts the packet aside. C: `skb->dev = NULL` and `skb_dst_force(skb)`.
+    pub fn keep(mut self) -> KeptSkBuff {
+        // SAFETY: Null will do. The socket buffer is valid, and if its route has
+        // no reference, it is under the RCU read lock.
+        unsafe {
+            self.set_dev_ptr(core::ptr::null_mut());
+            bindings::skb_dst_force(self.as_ptr());
+        }
+        KeptSkBuff(self)
+    }
+
     /// Takes over a C socket buffer.
     ///
     /// # Safety

@@ -14,7 +14,7 @@ impl SkBuff {
     ///
     /// A packet without a device is dropped.
     #[inline]
-    pub fn dev_queue_xmit(self) -> i32 {
+    pub(crate) fn dev_queue_xmit(self) -> i32 {
         if self.dev_ptr().is_null() {
             return 0;
         }
@@ -27,7 +27,7 @@ impl SkBuff {
     ///
     /// A packet without a device is dropped.
     #[inline]
-    pub fn netif_rx(self) -> i32 {
+    pub(crate) fn netif_rx(self) -> i32 {
         if self.dev_ptr().is_null() {
             return 0;
         }
