@@ -35,10 +35,19 @@ mod tests {
             },
             namespace::Net,
             netdevice::NetDevice,
-            rtnetlink::RtnlGuard,
+            notifier::{
+                NetdevEvent,
+                NetdevNotifier,
+                NetdevNotifierRegistration, //
+            },
+            rtnetlink::{
+                Rtnl,
+                RtnlGuard, //
+            },
             rx_handler::{
                 self,
                 RxHandler,
+                RxHandlerSwitch,
                 RxResult, //
             },
             skbuff::SkBuff, //
@@ -129,16 +138,31 @@ mod tests {
 
     struct Port(u32);
 
+    static PORT_SWITCH: RxHandlerSwitch = RxHandlerSwitch::new();
+
     impl RxHandler for Port {
+        fn switch() -> &'static RxHandlerSwitch {
+            &PORT_SWITCH
+        }
+
         fn handle_frame(_ctx: BhRcu<'_>, _port: &Self, _skb: SkBuff) -> RxResult {
             RxResult::Consumed
         }
+    }
+
+    struct PortNotifier;
+
+    impl NetdevNotifier for PortNotifier {
+        type RxHandler = Port;
+
+        fn event(_event: NetdevEvent, _dev: &NetDevice, _rtnl: Rtnl<'_>) {}
     }
 
     #[test]
     fn receive_handlers() -> Result {
         let device = Device::new()?;
         let dev = device.dev();
+        let notifier = NetdevNotifierRegistration::<PortNotifier>::new()?;
         let guard = RtnlGuard::new();
         let rtnl = guard.proof();
         assert!(rx_handler::unregister::<Port>(dev, rtnl).is_none());
@@ -155,6 +179,38 @@ mod tests {
         let back = rx_handler::unregister::<Port>(dev, rtnl).map(|port| port.0);
         assert_eq!(back, Some(7));
         assert!(rx_handler::load::<Port>(dev, rtnl).is_none());
+        drop(guard);
+        drop(notifier);
+        Ok(())
+    }
+
+    /// A handler is code of a module, and a device does not know that this goes.
+    #[test]
+    fn no_receive_handler_stays() -> Result {
+        let device = Device::new()?;
+        let dev = device.dev();
+        let register = |value| {
+            let guard = RtnlGuard::new();
+            rx_handler::register(dev, RcuArc::new(Port(value), GFP_KERNEL)?, guard.proof())
+        };
+        let loaded = || {
+            let guard = RtnlGuard::new();
+            rx_handler::load::<Port>(dev, guard.proof()).map(|port| port.0)
+        };
+        assert_eq!(register(1), Err(ENODEV));
+        for value in 2..5 {
+            let notifier = NetdevNotifierRegistration::<PortNotifier>::new()?;
+            register(value)?;
+            assert_eq!(loaded(), Some(value));
+            drop(notifier);
+            assert_eq!(loaded(), None);
+            assert_eq!(register(value), Err(ENODEV));
+        }
+        // The device's own end does as well, for as long as there is a notifier.
+        let notifier = NetdevNotifierRegistration::<PortNotifier>::new()?;
+        register(5)?;
+        drop(device);
+        drop(notifier);
         Ok(())
     }
 

@@ -40,6 +40,7 @@ use crate::{
         dp_destroy,
         dp_list_add,
         ovs_dp_detach_port,
+        ovs_net::OVS_NET,
         state::ovs_lock,
         Datapath,
         OVSP_LOCAL, //
@@ -276,7 +277,10 @@ impl Lab {
     fn named(name: &kernel::str::CStr, tunnel: Option<Device>) -> Result<Self> {
         let lab = Lab {
             flows: Flows {
-                dp: RcuArc::init(Datapath::init(Net::init().handle()), GFP_KERNEL)?,
+                dp: RcuArc::init(
+                    Datapath::init(OVS_NET.handle(Net::init()).ok_or(ENODEV)?),
+                    GFP_KERNEL,
+                )?,
             },
             devices: [Some(Device::new()?), Some(Device::new()?), tunnel],
         };

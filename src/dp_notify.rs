@@ -122,6 +122,8 @@ fn ovs_dp_notify_wq() {
 struct DpDeviceNotifier;
 
 impl NetdevNotifier for DpDeviceNotifier {
+    type RxHandler = Vport;
+
     /// C: `dp_device_event()`.
     fn event(event: NetdevEvent, dev: &NetDevice, rtnl: Rtnl<'_>) {
         if dev.has_hw_tc()

@@ -25,6 +25,7 @@ use kernel_ext::{
         rx_handler::{
             self,
             RxHandler,
+            RxHandlerSwitch,
             RxResult, //
         },
         skbuff::SkBuff, //
@@ -52,7 +53,13 @@ use crate::{
     flow::headers::ETH_HLEN, //
 };
 
+static RX_HANDLER_SWITCH: RxHandlerSwitch = RxHandlerSwitch::new();
+
 impl RxHandler for Vport {
+    fn switch() -> &'static RxHandlerSwitch {
+        &RX_HANDLER_SWITCH
+    }
+
     /// C: `netdev_frame_hook()` and `netdev_port_receive()`.
     #[inline]
     fn handle_frame(ctx: BhRcu<'_>, port: &Self, mut skb: SkBuff) -> RxResult {

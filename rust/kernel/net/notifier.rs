@@ -15,7 +15,11 @@ use kernel::{
 
 use super::{
     netdevice::NetDevice,
-    rtnetlink::Rtnl, //
+    rtnetlink::Rtnl,
+    rx_handler::{
+        self,
+        RxHandler, //
+    },
 };
 use crate::bindings;
 
@@ -45,13 +49,19 @@ impl NetdevEvent {
 
 /// Callbacks on device events, of all namespaces.
 pub trait NetdevNotifier: 'static {
-    /// Something has happened to `dev`.
+    /// The receive handlers that go with this notifier, or with their devices.
+    type RxHandler: RxHandler;
+
+    /// Something has happened to `dev`. If it is unregistered, it loses its
+    /// receive handler after that, if that is [`Self::RxHandler`] and is still
+    /// there.
     ///
     /// May sleep, but must not release the rtnl lock.
     fn event(event: NetdevEvent, dev: &NetDevice, rtnl: Rtnl<'_>);
 }
 
-/// A registered notifier. Dropping it unregisters it and may sleep.
+/// A registered notifier. Dropping it unregisters it and may sleep; the notifier
+/// hears of all devices then as if they were unregistered.
 ///
 /// # Invariants
 ///
@@ -80,6 +90,7 @@ impl<T: NetdevNotifier> NetdevNotifierRegistration<T> {
         // SAFETY: The block is initialised and stays where it is until it is
         // unregistered.
         to_result(unsafe { bindings::register_netdevice_notifier(block.get()) })?;
+        T::RxHandler::switch().set(true);
         // INVARIANT: It is registered now.
         Ok(Self {
             block,
@@ -102,14 +113,23 @@ impl<T: NetdevNotifier> NetdevNotifierRegistration<T> {
         // call.
         let dev =
             unsafe { NetDevice::from_raw((*info.cast::<bindings::netdev_notifier_info>()).dev) };
+        let event = NetdevEvent(event);
         // SAFETY: C calls the chain with the rtnl lock held.
-        T::event(NetdevEvent(event), dev, unsafe { Rtnl::assume_held() });
+        let rtnl = unsafe { Rtnl::assume_held() };
+        T::event(event, dev, rtnl);
+        if event == NetdevEvent::UNREGISTER {
+            rx_handler::unregister::<T::RxHandler>(dev, rtnl);
+        }
         bindings::NOTIFY_DONE as ffi::c_int
     }
 }
 
 impl<T: NetdevNotifier> Drop for NetdevNotifierRegistration<T> {
     fn drop(&mut self) {
+        // No more handlers from now on. Those that are there go below: C calls
+        // the notifier for each device, with the rtnl lock held, under which
+        // they were registered.
+        T::RxHandler::switch().set(false);
         // SAFETY: By the type invariants it is registered. The call does not
         // fail for a block that is in the chain.
         unsafe { bindings::unregister_netdevice_notifier(self.block.get()) };

@@ -6,7 +6,11 @@
 
 use core::{
     mem::ManuallyDrop,
-    ptr::NonNull, //
+    ptr::NonNull,
+    sync::atomic::{
+        AtomicBool,
+        Ordering, //
+    },
 };
 
 use kernel::{
@@ -41,8 +45,32 @@ pub enum RxResult {
     Pass(SkBuff),
 }
 
+/// Whether devices may be given handlers of a type, for a `static`.
+///
+/// A device keeps its handler until that is unregistered, also when the handler's
+/// module goes. So there are handlers only while there is a
+/// [`NetdevNotifierRegistration`](super::notifier::NetdevNotifierRegistration)
+/// that unregisters those that are left, of all devices, when it is dropped.
+pub struct RxHandlerSwitch(AtomicBool);
+
+impl RxHandlerSwitch {
+    /// They may not, yet.
+    #[allow(clippy::new_without_default, reason = "for a static")]
+    pub const fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
+    /// Says whether they may.
+    pub(super) fn set(&self, on: bool) {
+        self.0.store(on, Ordering::Release);
+    }
+}
+
 /// What is done with the packets of a device.
 pub trait RxHandler: Send + Sync + 'static {
+    /// The `static` that says whether there may be handlers of this type.
+    fn switch() -> &'static RxHandlerSwitch;
+
     /// A packet has been received.
     ///
     /// `skb` is not shared; its data begin after the link-layer header. Packets
@@ -122,8 +150,15 @@ fn is_registered<T: RxHandler>(dev: &NetDevice) -> bool {
 /// Gives `dev` a handler, whose data are kept alive until it is taken away.
 /// C: `netdev_rx_handler_register()`.
 ///
-/// `EBUSY` if the device has one, `EINVAL` if it does not permit any.
+/// `EBUSY` if the device has one, `EINVAL` if it does not permit any; `ENODEV`
+/// if there is no notifier that would take the handler away when the device or
+/// the module goes.
 pub fn register<T: RxHandler>(dev: &NetDevice, data: RcuArc<T>, _rtnl: Rtnl<'_>) -> Result {
+    // The notifier takes the rtnl lock after it has cleared this, and then looks
+    // at all devices.
+    if !T::switch().0.load(Ordering::Acquire) {
+        return Err(ENODEV);
+    }
     let data = RcuArc::into_raw(data);
     // SAFETY: The device is valid, the rtnl lock is held, and the data stay
     // until `unregister()` takes them back.
