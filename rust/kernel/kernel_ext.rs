@@ -87,3 +87,6 @@ mod kunit_netlink;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[path = "../../kunit/rcu.rs"]
 mod kunit_rcu;
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../../kunit/workqueue.rs"]
+mod kunit_workqueue;

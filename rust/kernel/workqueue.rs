@@ -21,17 +21,22 @@ use kernel::{
     types::Opaque, //
 };
 
-use crate::bindings;
+use crate::{
+    bindings,
+    sync::lazy_init::LazyInit, //
+};
 
 /// A function to be run in process context, once for any number of requests
 /// that come before it begins.
 ///
 /// # Invariants
 ///
-/// `work` is initialised while `ready` is set, and never moves.
+/// `work` is initialised once, as `state` says, and never moves. It is enabled
+/// while there is a guard, of which `enabled` allows one at a time.
 pub struct StaticWork {
     work: Opaque<bindings::work_struct>,
-    ready: AtomicBool,
+    state: LazyInit,
+    enabled: AtomicBool,
     func: fn(),
     name: &'static CStr,
     key: Pin<&'static LockClassKey>,
@@ -45,7 +50,8 @@ impl StaticWork {
     pub const fn new(func: fn(), name: &'static CStr, key: Pin<&'static LockClassKey>) -> Self {
         Self {
             work: Opaque::uninit(),
-            ready: AtomicBool::new(false),
+            state: LazyInit::new(),
+            enabled: AtomicBool::new(false),
             func,
             name,
             key,
@@ -53,24 +59,31 @@ impl StaticWork {
     }
 
     /// Makes the work item ready to be queued, for as long as what comes back
-    /// lives. `EBUSY` if it is so already. C: `INIT_WORK()`.
+    /// lives. `EBUSY` if it is so already. C: `INIT_WORK()` and `enable_work()`.
     pub fn enable(&'static self) -> Result<StaticWorkGuard> {
-        if self.ready.load(Ordering::Acquire) {
+        if self.enabled.swap(true, Ordering::Acquire) {
             return Err(EBUSY);
         }
-        // SAFETY: Nothing uses the item before the flag is set, and after it
-        // was cleared it was waited for; name and key are static.
-        unsafe {
-            bindings::init_work_with_key(
-                self.work.get(),
-                Some(Self::run),
-                false,
-                self.name.as_char_ptr(),
-                self.key.as_ptr(),
-            )
+        // It begins as one that was disabled.
+        let init = || {
+            // SAFETY: Only one thread gets here, once, and nothing uses the item
+            // before; name and key are static.
+            unsafe {
+                bindings::init_work_with_key(
+                    self.work.get(),
+                    Some(Self::run),
+                    false,
+                    self.name.as_char_ptr(),
+                    self.key.as_ptr(),
+                );
+                bindings::disable_work(self.work.get());
+            }
         };
-        // INVARIANT: Initialised above.
-        self.ready.store(true, Ordering::Release);
+        // Nobody else initialises it, see the flag.
+        self.state.ensure(init);
+        // SAFETY: It is initialised, and was disabled once more than enabled.
+        unsafe { bindings::enable_work(self.work.get()) };
+        // INVARIANT: There was no guard.
         Ok(StaticWorkGuard(self))
     }
 
@@ -78,7 +91,7 @@ impl StaticWork {
     ///
     /// From any context. Does nothing if it is queued already, or not enabled.
     pub fn queue(&'static self) {
-        if !self.ready.load(Ordering::Acquire) {
+        if !self.state.is_ready() {
             return;
         }
         // SAFETY: By the type invariants the item is initialised; the queue is
@@ -95,7 +108,7 @@ impl StaticWork {
     /// As [`StaticWork::queue`], on whatever CPU has time: for work that takes
     /// long. C: `queue_work(system_dfl_wq, …)`.
     pub fn queue_unbound(&'static self) {
-        if !self.ready.load(Ordering::Acquire) {
+        if !self.state.is_ready() {
             return;
         }
         // SAFETY: As in `queue()`.
@@ -134,9 +147,8 @@ pub struct StaticWorkGuard(&'static StaticWork);
 
 impl Drop for StaticWorkGuard {
     fn drop(&mut self) {
-        // SAFETY: It is initialised. From here on, queueing it does nothing,
-        // even where the flag was looked at before it is cleared.
+        // SAFETY: It is initialised. From here on, queueing it does nothing.
         unsafe { bindings::disable_work_sync(self.0.work.get()) };
-        self.0.ready.store(false, Ordering::Release);
+        self.0.enabled.store(false, Ordering::Release);
     }
 }

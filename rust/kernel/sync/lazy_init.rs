@@ -20,11 +20,17 @@ impl LazyInit {
         Self(AtomicU8::new(UNINIT))
     }
 
+    /// Whether it is; what initialised it is done then.
+    #[inline]
+    pub(crate) fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Acquire) == READY
+    }
+
     /// Calls `init` if nobody has called one yet. False while somebody else is
     /// at it; otherwise what `init` has done is done.
     #[inline]
     pub(crate) fn ensure(&self, init: impl FnOnce()) -> bool {
-        self.0.load(Ordering::Acquire) == READY || self.first(init)
+        self.is_ready() || self.first(init)
     }
 
     #[cold]

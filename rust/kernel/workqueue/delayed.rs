@@ -18,17 +18,22 @@ use kernel::{
     types::Opaque, //
 };
 
-use crate::bindings;
+use crate::{
+    bindings,
+    sync::lazy_init::LazyInit, //
+};
 
 /// A function to be run in process context some time from now, once for any
 /// number of requests that come before it begins.
 ///
 /// # Invariants
 ///
-/// `work` is initialised while `ready` is set, and never moves.
+/// `work` is initialised once, as `state` says, and never moves. It is enabled
+/// while there is a guard, of which `enabled` allows one at a time.
 pub struct StaticDelayedWork {
     work: Opaque<bindings::delayed_work>,
-    ready: AtomicBool,
+    state: LazyInit,
+    enabled: AtomicBool,
     func: fn(),
     name: &'static CStr,
     keys: [Pin<&'static LockClassKey>; 2],
@@ -47,7 +52,8 @@ impl StaticDelayedWork {
     ) -> Self {
         Self {
             work: Opaque::uninit(),
-            ready: AtomicBool::new(false),
+            state: LazyInit::new(),
+            enabled: AtomicBool::new(false),
             func,
             name,
             keys,
@@ -55,34 +61,42 @@ impl StaticDelayedWork {
     }
 
     /// Makes the work item ready to be queued, for as long as what comes back
-    /// lives. `EBUSY` if it is so already. C: `INIT_DELAYED_WORK()`.
+    /// lives. `EBUSY` if it is so already. C: `INIT_DELAYED_WORK()` and
+    /// `enable_delayed_work()`.
     pub fn enable(&'static self) -> Result<StaticDelayedWorkGuard> {
-        if self.ready.load(Ordering::Acquire) {
+        if self.enabled.swap(true, Ordering::Acquire) {
             return Err(EBUSY);
         }
         let [work_key, timer_key] = self.keys;
         let work = self.work.get();
-        // SAFETY: Nothing uses the item before the flag is set, and after it
-        // was cleared it was waited for; name and keys are static. The timer is
-        // that of a delayed work item, so its function is the right one.
-        unsafe {
-            bindings::init_work_with_key(
-                &raw mut (*work).work,
-                Some(Self::run),
-                false,
-                self.name.as_char_ptr(),
-                work_key.as_ptr(),
-            );
-            bindings::timer_init_key(
-                &raw mut (*work).timer,
-                Some(bindings::delayed_work_timer_fn),
-                bindings::TIMER_IRQSAFE,
-                self.name.as_char_ptr(),
-                timer_key.as_ptr(),
-            );
-        }
-        // INVARIANT: Initialised above.
-        self.ready.store(true, Ordering::Release);
+        // It begins as one that was disabled.
+        let init = || {
+            // SAFETY: Only one thread gets here, once, and nothing uses the item
+            // before; name and keys are static. The timer is that of a delayed
+            // work item, so its function is the right one.
+            unsafe {
+                bindings::init_work_with_key(
+                    &raw mut (*work).work,
+                    Some(Self::run),
+                    false,
+                    self.name.as_char_ptr(),
+                    work_key.as_ptr(),
+                );
+                bindings::timer_init_key(
+                    &raw mut (*work).timer,
+                    Some(bindings::delayed_work_timer_fn),
+                    bindings::TIMER_IRQSAFE,
+                    self.name.as_char_ptr(),
+                    timer_key.as_ptr(),
+                );
+                bindings::disable_delayed_work(work);
+            }
+        };
+        // Nobody else initialises it, see the flag.
+        self.state.ensure(init);
+        // SAFETY: It is initialised, and was disabled once more than enabled.
+        unsafe { bindings::enable_delayed_work(work) };
+        // INVARIANT: There was no guard.
         Ok(StaticDelayedWorkGuard(self))
     }
 
@@ -91,7 +105,7 @@ impl StaticDelayedWork {
     ///
     /// From any context. Does nothing if it is queued already, or not enabled.
     pub fn queue(&'static self, msecs: u32) {
-        if !self.ready.load(Ordering::Acquire) {
+        if !self.state.is_ready() {
             return;
         }
         // SAFETY: By the type invariants the item is initialised; the queue is
@@ -135,9 +149,8 @@ pub struct StaticDelayedWorkGuard(&'static StaticDelayedWork);
 
 impl Drop for StaticDelayedWorkGuard {
     fn drop(&mut self) {
-        // SAFETY: It is initialised. From here on, queueing it does nothing,
-        // even where the flag was looked at before it is cleared.
+        // SAFETY: It is initialised. From here on, queueing it does nothing.
         unsafe { bindings::disable_delayed_work_sync(self.0.work.get()) };
-        self.0.ready.store(false, Ordering::Release);
+        self.0.enabled.store(false, Ordering::Release);
     }
 }
