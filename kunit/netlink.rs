@@ -7,15 +7,20 @@ use kernel::prelude::*;
 #[kunit_tests(rust_net_netlink)]
 mod tests {
     use super::*;
-    use crate::net::netlink::{
-        policy::nla_parse,
-        AttrBuf,
-        AttrIter,
-        AttrWriter,
-        NlMsg,
-        NlaPolicy,
-        Nlattr,
-        Validation, //
+    use kernel::alloc::flags::GFP_ATOMIC;
+
+    use crate::net::{
+        netlink::{
+            policy::nla_parse,
+            AttrBuf,
+            AttrIter,
+            AttrWriter,
+            NlMsg,
+            NlaPolicy,
+            Nlattr,
+            Validation, //
+        },
+        skbuff::SkBuff, //
     };
 
     /// A header with this length, and type 1.
@@ -222,6 +227,44 @@ mod tests {
             msg.linear().first_chunk(),
             Some(&(len as u32).to_ne_bytes())
         );
+        Ok(())
+    }
+
+    /// Headers are read where they are.
+    #[test]
+    fn a_stream_is_aligned() -> Result {
+        static POLICY: [NlaPolicy; 2] = NlaPolicy::table(&[(1, NlaPolicy::u32())]);
+
+        let words = [0u32; 4];
+        // SAFETY: The words are bytes.
+        let bytes = unsafe { core::slice::from_raw_parts(words.as_ptr().cast::<u8>(), 16) };
+        for (offset, aligned) in [(0, true), (1, false), (2, false), (3, false), (4, true)] {
+            let parsed = nla_parse(&bytes[offset..offset], &POLICY, Validation::Liberal);
+            assert_eq!(parsed.is_ok(), aligned);
+        }
+        Ok(())
+    }
+
+    /// No byte of a packet is left out between what is copied and what is
+    /// referred to.
+    #[test]
+    fn a_packet_is_appended_whole() -> Result {
+        const LEN: usize = 3000;
+
+        // As it is in a part of a page, all of it may be referred to.
+        let mut packet = SkBuff::dev_alloc_copy(&[0x5a; LEN], GFP_ATOMIC)?;
+        assert_eq!(packet.zerocopy_headlen(), 0);
+        for hlen in [1, 16, 64, 1500, LEN - 1] {
+            let mut msg = NlMsg::new(64, GFP_KERNEL)?;
+            assert!(msg.tailroom() < LEN);
+            let appended = msg.append_skb(&mut packet, LEN, hlen);
+            assert!(appended.is_err_and(|e| e == EINVAL));
+        }
+        // Only the beginning is wanted: then so much has to be copied.
+        let mut msg = NlMsg::new(64, GFP_KERNEL)?;
+        assert!(msg.append_skb(&mut packet, 2000, 1000).is_err());
+        let mut msg = NlMsg::new(64, GFP_KERNEL)?;
+        msg.append_skb(&mut packet, LEN, 0)?;
         Ok(())
     }
 }

@@ -101,9 +101,9 @@ pub(crate) struct DpNlskPids(pub(crate) KVec<u32>);
 /// How many datapaths have `OVS_DP_F_TC_RECIRC_SHARING`.
 ///
 /// The key behind [`tc_skb_ext::enable`] does not say that: chains of rules in
-/// hardware have it enabled as well, with numbers of their own. In C, where
-/// only datapaths enable it, the key alone says whether a chain of traffic
-/// control is a recirculation id.
+/// hardware have it enabled as well, with numbers of their own, and so have
+/// flower filters with `l2_miss` (`cls_flower.c`). C goes by the key alone, and
+/// takes a chain of those for a recirculation id.
 static TC_RECIRC_SHARING: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether recirculation ids are shared with traffic control, by whichever

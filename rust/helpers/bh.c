@@ -2,6 +2,7 @@
 
 #include <linux/bottom_half.h>
 #include <linux/local_lock.h>
+#include <linux/preempt.h>
 #include <linux/sched.h>
 #include <linux/smp.h>
 
@@ -18,6 +19,11 @@ __rust_helper void rust_helper_ovs_local_bh_enable(void)
 __rust_helper unsigned int rust_helper_ovs_smp_processor_id(void)
 {
 	return raw_smp_processor_id();
+}
+
+__rust_helper bool rust_helper_ovs_in_hardirq(void)
+{
+	return in_hardirq() || in_nmi();
 }
 
 #ifdef CONFIG_PREEMPT_RT

@@ -114,7 +114,7 @@ impl SkBuff {
     /// The tunnel that the packet came through or is to be sent through.
     /// C: `skb_tunnel_info()`.
     #[inline]
-    pub fn tunnel_info(&self, _rcu: RcuRead<'_>) -> Option<&IpTunnelInfo> {
+    pub fn tunnel_info<'a>(&'a self, _rcu: RcuRead<'a>) -> Option<&'a IpTunnelInfo> {
         if !self.has_dst() {
             return None;
         }

@@ -206,6 +206,12 @@ unsafe extern "C" fn start_xmit_callback<T: NetDeviceOps>(
     skb: *mut bindings::sk_buff,
     dev: *mut bindings::net_device,
 ) -> bindings::netdev_tx_t {
+    // SAFETY: Only reads the CPU's state.
+    if unsafe { bindings::ovs_in_hardirq() } {
+        // Only netpoll does this, for netconsole, whatever it has interrupted.
+        // It keeps the packet then, and sends it from a work item.
+        return bindings::netdev_tx_NETDEV_TX_BUSY;
+    }
     // SAFETY: C calls this for the driver's devices, and gives the packet away.
     // The devices do not have `IFF_TX_SKB_SHARING`, so it is not shared.
     let (data, dev, skb) = unsafe {

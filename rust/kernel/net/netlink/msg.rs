@@ -202,7 +202,7 @@ impl MsgBuf<'_> {
 
     /// Appends the first `len` bytes of a packet: copied if they fit, otherwise
     /// `hlen` of them copied and the rest as references to its pages. `hlen` is
-    /// at least what [`SkBuff::zerocopy_headlen`] says, unless that is above `len`.
+    /// what [`SkBuff::zerocopy_headlen`] says, or, if that is above `len`, `len`.
     ///
     /// Fails with `EINVAL` if the packet is not so long or `hlen` is too small,
     /// `EMSGSIZE` if what is copied does not fit, `EFAULT` if the CPU cannot
@@ -212,6 +212,11 @@ impl MsgBuf<'_> {
     /// C: `skb_zerocopy()`.
     pub fn append_skb(&mut self, from: &mut SkBuff, len: usize, hlen: usize) -> Result {
         if len > from.len() || hlen < from.zerocopy_headlen().min(len) {
+            return Err(EINVAL);
+        }
+        // The function copies `hlen` bytes, or has the linear part as a page if
+        // that is 0; what is left of the linear part is in neither.
+        if hlen != 0 && hlen < from.headlen().min(len) {
             return Err(EINVAL);
         }
         if len == 0 {

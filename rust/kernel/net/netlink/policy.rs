@@ -6,7 +6,10 @@
 
 use crate::{
     bindings,
-    net::netlink::Nlattr, //
+    net::netlink::attr::{
+        Nlattr,
+        NLA_ALIGNTO, //
+    },
 };
 use core::ptr;
 use kernel::{
@@ -189,7 +192,8 @@ impl Validation {
 ///
 /// The kernel's parser does the work, so errors are its own, and what it logs
 /// (rate-limited) is too. `stream` is what an attribute's payload or an
-/// [`super::AttrBuf`] is: memory that is aligned to 4 bytes.
+/// [`super::AttrBuf`] is, memory that is aligned to 4 bytes; for other memory it
+/// fails with `EFAULT`.
 ///
 /// C: `__nla_parse()` without an extended ACK.
 pub fn nla_parse<'a, const N: usize>(
@@ -200,9 +204,14 @@ pub fn nla_parse<'a, const N: usize>(
     let mut found = [ptr::null_mut::<bindings::nlattr>(); N];
     let max_type = i32::try_from(N).map_err(|_| EINVAL)?.saturating_sub(1);
     let len = i32::try_from(stream.len()).map_err(|_| EINVAL)?;
+    // C reads headers and numbers where they are, which some CPUs cannot do at
+    // any address.
+    if stream.as_ptr().addr() % NLA_ALIGNTO != 0 {
+        return Err(EFAULT);
+    }
 
     // SAFETY: `found` and `policy` have an element for each type up to the
-    // maximum; `stream` is valid for `len` bytes and is only read.
+    // maximum; `stream` is aligned and valid for `len` bytes, and is only read.
     to_result(unsafe {
         bindings::__nla_parse(
             found.as_mut_ptr(),
