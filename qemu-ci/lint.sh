@@ -5,7 +5,7 @@
 # shellcheck disable=SC2317 # the checks are called by name
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-CHECKS=(rustfmt clippy model sparse checkpatch shellcheck ruff gates panics frames)
+CHECKS=(rustfmt clippy model sparse checkpatch shellcheck ruff gates panics frames compilefail)
 # The kernel's CONFIG_FRAME_WARN for 64 bits, which is for C alone.
 MAX_FRAME=2048
 
@@ -25,6 +25,7 @@ Checks (default: all): ${CHECKS[*]}
   gates       no unsafe code in src/, files below 800 lines, SPDX lines
   panics      no call of core::panicking from code of ours
   frames      no function of the module needs more than $MAX_FRAME bytes of stack
+  compilefail what would be wrong in lint/compile_fail does not compile
 TXT
 }
 
@@ -156,6 +157,13 @@ check_frames() {
 	in_tools python3 "$TOP/qemu-ci/lint/frames.py" "$BUILD/openvswitch.ko" "$MAX_FRAME"
 }
 
+check_compilefail() {
+	local files
+	mapfile -t files < <(sources 'qemu-ci/lint/compile_fail/*.rs')
+	lint_build modules || { tail -n 20 "$LOG/lint-build.log"; return 1; }
+	in_tools python3 "$TOP/qemu-ci/lint/compile_fail.py" "$BUILD" "${files[@]/#/$TOP/}"
+}
+
 passed=0 failed=0 skipped=0
 for name in "${want[@]}"; do
 	rc=0
@@ -166,7 +174,7 @@ for name in "${want[@]}"; do
 	2) word=skip skipped=$((skipped + 1)) ;;
 	*) word=FAIL failed=$((failed + 1)) ;;
 	esac
-	[[ $rc = 0 && $name != panics && $name != frames ]] || head -n "${LINT_LINES:-60}" "$LOG/lint-$name.log"
+	[[ $rc = 0 && $name != panics && $name != frames && $name != compilefail ]] || head -n "${LINT_LINES:-60}" "$LOG/lint-$name.log"
 	echo "$word: lint $name ($((SECONDS - start)) s)"
 done
 echo "$passed passed, $failed failed, $skipped skipped"
