@@ -39,7 +39,7 @@ while [ $# -gt 0 ]; do
 	--modules) MODULES=$2; shift ;;
 	--module) OURS=$(realpath "$2"); shift ;;
 	--out) OUT=$2; shift ;;
-	--quick) SCALE=10 ROUNDS=2 ;;
+	--quick) SCALE=0.1 ROUNDS=2 ;;
 	-h | --help) usage; exit ;;
 	*) die "bench.sh: unknown option '$1' (see --help)" ;;
 	esac
