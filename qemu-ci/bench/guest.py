@@ -16,7 +16,11 @@ import subprocess
 import sys
 import time
 
-IN, OUT = "bench-in", "bench-out"
+import pipelines
+
+DATAPATH, IN, OUT = "bench", "bench-in", "bench-out"
+# A third port, and the device that tunnels go through.
+MORE, UNDER = "bench-more", "bench-under"
 PKTGEN = "/proc/net/pktgen"
 
 # Packets per measurement: about half a second each with the C module.
@@ -109,9 +113,65 @@ class Bench:
         return int(m[2]), int(m[2]) * 1e6 / int(m[1])
 
     @staticmethod
-    def sent_out():
-        with open(f"/sys/class/net/{OUT}/statistics/tx_packets", encoding="ascii") as f:
+    def sent_out(dev=OUT):
+        with open(f"/sys/class/net/{dev}/statistics/tx_packets", encoding="ascii") as f:
             return int(f.read())
+
+    @contextlib.contextmanager
+    def third_port(self, kind):
+        """A device for the datapath's third port: an empty one or a tunnel's."""
+        if not kind:
+            yield
+            return
+        args = []
+        if kind in pipelines.TUNNEL_PORTS:
+            args = ["external", "dstport", str(pipelines.TUNNEL_PORTS[kind])]
+        self.run("ip", "link", "add", MORE, "type", *([kind] if args else ["dummy"]), *args)
+        self.run("sysctl", "-qw", f"net.ipv6.conf.{MORE}.disable_ipv6=1")
+        self.run("ip", "link", "set", MORE, "up")
+        try:
+            yield
+        finally:
+            self.run("ip", "link", "del", MORE)
+
+    def feed(self, case, count):
+        """Have a device receive the packets of `case`; packets per second."""
+        dev = {"in": IN, "under": UNDER}[case.fed]
+        args = (f"dev={dev}", f"frame={case.frame.hex()}", f"count={count}")
+        self.run("insmod", self.args.feed, *args)
+        with open("/sys/module/feed/parameters/ns", encoding="ascii") as f:
+            ns = int(f.read())
+        self.run("rmmod", "feed")
+        return count * 1e9 / ns
+
+    def fed(self, name):
+        """One of pipelines.py's cases, whose flows are there."""
+        case = pipelines.CASES[name]
+        out = {"out": OUT, "under": UNDER}[case.out]
+        count = int(case.packets * self.args.scale)
+        self.feed(case, count // 10)
+        before = self.sent_out(out)
+        pps = self.feed(case, count)
+        arrived = self.sent_out(out) - before
+        if arrived != count:
+            raise RuntimeError(f"{self.module} {name}: {count} packets in, {arrived} out")
+        self.record(name, pps, "packets/s")
+
+    def pipeline(self, name):
+        """A new datapath with the ports and flows of a case, and the case."""
+        case = pipelines.CASES[name]
+        self.client("setup", IN, OUT)
+        with self.third_port(case.more):
+            p = pipelines.Pipelines(DATAPATH)
+            if case.more:
+                p.port(MORE, pipelines.PORT_MORE)
+            n = case.install(p)
+            p.close()
+            there = self.client("stats")["flows"]
+            if there != n:
+                raise RuntimeError(f"{self.module} {name}: {n} flows installed, {there} there")
+            self.fed(name)
+        self.client("teardown")
 
     def forward(self, case):
         shape, burst, count = PACKET_CASES[case]
@@ -242,10 +302,16 @@ class Bench:
                 for case in PACKET_CASES:
                     if case in cases:
                         self.forward(case)
+                for name in pipelines.FLOOR_CASES:
+                    if name in cases:
+                        self.fed(name)
             return
         with self.loaded(path):
             for shape in ("one", "masks32", "masks256"):
                 self.flow_shape(shape, cases)
+            for name in pipelines.CASES:
+                if name in cases:
+                    self.pipeline(name)
             if "upcalls" in cases:
                 self.client("setup", IN, OUT)
                 self.upcalls()
@@ -259,15 +325,30 @@ class Bench:
                 f.write(bytes(1 << 20))
         os.unlink("/tmp/touch")
 
+    def underlay(self):
+        """The device that tunnels go through, and the other end's neighbour entry."""
+        self.run(
+            *("ip", "link", "add", UNDER, "address", pipelines.UNDER_MAC, "type", "dummy"),
+        )
+        self.run("sysctl", "-qw", f"net.ipv6.conf.{UNDER}.disable_ipv6=1")
+        self.run("ip", "address", "add", pipelines.UNDER + "/24", "dev", UNDER)
+        self.run("ip", "link", "set", UNDER, "up")
+        self.run(
+            *("ip", "neighbour", "add", pipelines.PEER, "lladdr", "02:00:00:00:00:11"),
+            *("dev", UNDER, "nud", "permanent"),
+        )
+
     def main(self):
         self.touch_memory()
         self.run("modprobe", "pktgen")
         self.run("modprobe", "dummy", "numdummies=0")
+        self.run("modprobe", "-a", *pipelines.TUNNEL_PORTS)
         for dev in (IN, OUT):
             self.run("ip", "link", "add", dev, "type", "dummy")
             self.run("sysctl", "-qw", f"net.ipv6.conf.{dev}.disable_ipv6=1")
             self.run("ip", "link", "set", dev, "up")
         self.pktgen("kpktgend_0", f"add_device {IN}")
+        self.underlay()
         modules = [m.split("=", 1) for m in self.args.module]
         cases = self.args.cases.split(",")
         for r in range(self.args.rounds):
@@ -283,6 +364,7 @@ class Bench:
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--client", required=True)
+    p.add_argument("--feed", required=True, help="feed.ko")
     p.add_argument("--out", required=True)
     p.add_argument("--rounds", type=int, required=True)
     p.add_argument("--cases", required=True)

@@ -17,6 +17,9 @@
 #   --while FUNCTION   only what was sampled from the first sample in FUNCTION
 #                      (part of its name as in /proc/kallsyms) to the last: leaves
 #                      out the boot and what else the case does
+#
+# Cases without SMP (see bench.sh) run on the up kernel, for which a module has
+# to be built then.
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/qemu-ci/kernels/lib.sh"
 
@@ -39,20 +42,25 @@ while [ $# -gt 0 ]; do
 done
 
 need_root
-"$TOP/qemu-ci/kernels/uml.sh" >/dev/null
+case $CASE in
+one-* | masks* | install | delete | dump* | memory | upcalls) kernel=uml cpus=2 ;;
+*) kernel=up cpus=1 ;;
+esac
+"$TOP/qemu-ci/kernels/$kernel.sh" >/dev/null
 WORK=$(per_tree bench)
 mkdir -p "$WORK"
 run_logged "$CACHE/log/bench-client.log" in_tools gcc -O2 -static \
 	-o "$WORK/ovsbench" "$TOP/qemu-ci/bench/ovsbench.c"
-root=$(kernel_dir uml)/root/lib/modules
+kernel_module "$kernel" "$TOP/qemu-ci/bench/feed" "$WORK/$kernel-feed"
+root=$(kernel_dir "$kernel")/root/lib/modules
 binds=()
 case $MODULE in
 c)
 	what=c= object=$(find "$root" -name openvswitch.ko)
 	;;
 floor)
-	kernel_module uml "$TOP/qemu-ci/bench/floor" "$WORK/floor"
-	what=floor=$WORK/floor/floor.ko object=$WORK/floor/floor.ko
+	kernel_module "$kernel" "$TOP/qemu-ci/bench/floor" "$WORK/$kernel-floor"
+	what=floor=$WORK/$kernel-floor/floor.ko object=$WORK/$kernel-floor/floor.ko
 	;;
 *)
 	object=$(realpath "$MODULE")
@@ -63,9 +71,11 @@ esac
 
 RESULTS=$(mktemp -d "$WORK/profile.XXXXXX")
 trap 'rm -rf "$RESULTS"' EXIT
-"$TOP/qemu-ci/kernels/boot-uml.sh" --results "$RESULTS" --timeout 300 "${binds[@]}" \
+"$TOP/qemu-ci/kernels/boot-uml.sh" --kernel "$kernel" --cpus "$cpus" \
+	--results "$RESULTS" --timeout 300 "${binds[@]}" \
 	--under "perf record -q -F 1999 -e cpu-clock -o $RESULTS/perf.data --" -- \
-	python3 "$TOP/qemu-ci/bench/guest.py" --client "$WORK/ovsbench" --out "$RESULTS/lines" \
+	python3 "$TOP/qemu-ci/bench/guest.py" --client "$WORK/ovsbench" \
+	--feed "$WORK/$kernel-feed/feed.ko" --out "$RESULTS/lines" \
 	--rounds 1 --cases "$CASE" --scale "$SCALE" --kallsyms "$RESULTS/kallsyms" "$what"
 # shellcheck disable=SC2016 # the inner shell expands it
 EXTRA_BIND="$(dirname "$object")" in_tools sh -c '

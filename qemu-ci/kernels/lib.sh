@@ -11,12 +11,13 @@ KERNELS=$TOP/qemu-ci/kernels
 kernel_fragments() {
 	case $1 in
 	uml | debug) printf '%s\n' "$KERNELS/um.config" "$KERNELS/$1.config" ;;
+	up) printf '%s\n' "$KERNELS/um.config" "$KERNELS/uml.config" "$KERNELS/up.config" ;;
 	pc) printf '%s\n' "$KERNELS/um.config" "$KERNELS/debug.config" "$KERNELS/pc.config" ;;
-	*) die "no kernel is called '$1': the names are uml, debug and pc" ;;
+	*) die "no kernel is called '$1': the names are uml, up, debug and pc" ;;
 	esac
 }
 
-# kernel_dir NAME: where kernel NAME (uml, debug or pc) is. It depends on the options,
+# kernel_dir NAME: where kernel NAME (uml, up, debug or pc) is. It depends on the options,
 # the flags and the tool root, not on how scripts and comments are worded.
 kernel_dir() {
 	local files
