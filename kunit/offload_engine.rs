@@ -26,6 +26,7 @@ mod tests {
 
     use crate::{
         datapath::state::ovs_lock,
+        flow::total_stats,
         flow_netlink::uapi::*,
         kunit_offload_flow::{
             output,
@@ -35,8 +36,7 @@ mod tests {
         offload::{
             self,
             reason::Reason,
-            state::State,
-            total_stats, //
+            state::State, //
         },
         vport::ovs_vport_receive, //
     };

@@ -46,6 +46,7 @@ use crate::{
         OVSP_LOCAL, //
     },
     flow::{
+        total_stats,
         SwFlow,
         SwFlowId, //
     },
@@ -70,9 +71,9 @@ use crate::{
         },
         policy::Setting,
         reason::Reason,
-        state::State,
-        total_stats, //
+        state::State, //
     },
+    offload_ops::offload,
     vport::{
         ovs_vport_add,
         VportParms, //
@@ -194,7 +195,7 @@ impl Flows {
         let lock = ovs_lock();
         let acts = RcuBox::new(acts, GFP_KERNEL)?;
         let flow = self.dp.table.insert(&lock, &m.key, &m.mask, id, acts)?;
-        offload::flow_inserted(&lock, &self.dp, &flow);
+        offload().flow_inserted(&lock, &self.dp, &flow);
         Ok(flow)
     }
 
@@ -202,25 +203,25 @@ impl Flows {
     pub(crate) fn delete(&self, flow: &RcuArc<SwFlow>) {
         let lock = ovs_lock();
         let taken = self.dp.table.take_id(&lock, flow.id());
-        offload::flow_removed(&lock, &self.dp, flow);
-        drop(offload::settle(lock, flow));
+        offload().flow_removed(&lock, &self.dp, flow);
+        drop(offload().settle(lock, flow));
         drop(taken);
     }
 
     /// All flows go, and their rules have gone when this returns.
     pub(crate) fn flush(&self) {
         let lock = ovs_lock();
-        offload::flows_flushed(&lock, &self.dp);
+        offload().flows_flushed(&lock, &self.dp);
         self.dp.table.flush(&lock);
         drop(lock);
-        offload::wait_flushed(&self.dp);
+        offload().wait_flushed(&self.dp);
     }
 
     /// A flow gets the actions that it has once more.
     pub(crate) fn change(&self, flow: &RcuArc<SwFlow>) {
         let lock = ovs_lock();
-        offload::flow_changed(&lock, &self.dp, flow);
-        drop(offload::settle(lock, flow));
+        offload().flow_changed(&lock, &self.dp, flow);
+        drop(offload().settle(lock, flow));
     }
 
     /// A flow gets other actions.
@@ -234,8 +235,8 @@ impl Flows {
         let acts = RcuBox::new(acts, GFP_KERNEL)?;
         let lock = ovs_lock();
         flow.set_actions(acts);
-        offload::flow_changed(&lock, &self.dp, flow);
-        drop(offload::settle(lock, flow));
+        offload().flow_changed(&lock, &self.dp, flow);
+        drop(offload().settle(lock, flow));
         Ok(())
     }
 
@@ -335,7 +336,7 @@ impl Lab {
             },
         )?;
         self.dp.ports.add(&lock, port_no, vport)?;
-        offload::port_added(&lock, &self.dp);
+        offload().port_added(&lock, &self.dp);
         Ok(())
     }
 }

@@ -42,7 +42,10 @@ mod tests {
 
     use crate::{
         datapath::state::ovs_lock,
-        flow::SwFlow,
+        flow::{
+            total_stats,
+            SwFlow, //
+        },
         flow_netlink::uapi::{
             OVS_ACTION_ATTR_RECIRC,
             OVS_TUNNEL_KEY_ATTR_CSUM as CSUM,
@@ -53,8 +56,7 @@ mod tests {
         offload::{
             self,
             engine::ENGINE,
-            policy::Setting,
-            total_stats, //
+            policy::Setting, //
         },
     };
 

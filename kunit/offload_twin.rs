@@ -23,6 +23,7 @@ mod tests {
         kunit_offload_flow::output,
         kunit_offload_lab::*,
         offload::{
+            block::block_of,
             policy::Setting,
             reason::Reason,
             state::State, //
@@ -156,7 +157,7 @@ mod tests {
         lab.dp
             .ports
             .load(3)
-            .is_some_and(|port| port.block().get().is_none())
+            .is_some_and(|port| block_of(&port).is_some_and(|block| block.get().is_none()))
     }
 
     #[test]

@@ -51,10 +51,7 @@ use crate::{
             DP_VPORT_GENL_FAMILY, //
         },
     },
-    offload::{
-        driver_may_have_come,
-        internal_port_changed, //
-    },
+    offload_ops::offload,
     vport::{
         internal_dev,
         netdev::{
@@ -132,15 +129,14 @@ impl NetdevNotifier for DpDeviceNotifier {
                 NetdevEvent::REGISTER | NetdevEvent::UP | NetdevEvent::FEAT_CHANGE
             )
         {
-            driver_may_have_come();
+            offload().driver_may_have_come(rtnl);
         }
         if matches!(
             event,
             NetdevEvent::UP | NetdevEvent::DOWN | NetdevEvent::CHANGEADDR
         ) {
             if let Some(vport) = internal_dev::vport_of(dev, rtnl) {
-                vport.block().internal_changed(&vport, rtnl);
-                internal_port_changed(&vport);
+                offload().internal_port_changed(&vport, rtnl);
             }
         }
         if !matches!(event, NetdevEvent::UNREGISTER | NetdevEvent::FEAT_CHANGE) {
@@ -150,7 +146,7 @@ impl NetdevNotifier for DpDeviceNotifier {
             return;
         };
         if event == NetdevEvent::FEAT_CHANGE {
-            vport.block().features_changed(&vport, rtnl);
+            vport.offload().ops().features_changed(&vport, rtnl);
             return;
         }
         ovs_netdev_detach_dev(dev, rtnl);

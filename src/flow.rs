@@ -29,11 +29,13 @@ use kernel_ext::{
             RcuRef, //
         },
     },
+    time::time_after, //
 };
 
 use self::{
     stats::{
         FlowStats,
+        FlowStatsSum,
         SharedStats,
         StatsBlock, //
     },
@@ -284,4 +286,24 @@ impl SwFlow {
     pub(crate) fn set_actions(&self, actions: RcuBox<SwFlowActions>) {
         self.actions.replace(actions);
     }
+    /// Clears what is counted, in software and in hardware.
+    pub(crate) fn clear_stats(&self) {
+        self.stats().clear();
+        self.offload.clear();
+    }
+}
+
+/// What a flow has counted, in software and in hardware.
+pub(crate) fn total_stats(flow: &SwFlow) -> FlowStatsSum {
+    let mut sum = flow.stats().get();
+    let hw = flow.offload.counts();
+
+    if hw.packets != 0 {
+        sum.packets = sum.packets.wrapping_add(hw.packets);
+        sum.bytes = sum.bytes.wrapping_add(hw.bytes);
+        if sum.used == 0 || (hw.used != 0 && time_after(hw.used, sum.used)) {
+            sum.used = hw.used;
+        }
+    }
+    sum
 }

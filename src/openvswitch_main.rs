@@ -52,6 +52,7 @@ mod flow_netlink;
 mod flow_table;
 mod meter;
 mod offload;
+mod offload_ops;
 mod trace;
 mod vport;
 
@@ -173,6 +174,7 @@ impl kernel::Module for OvsModule {
             (true, true) => Setting::Always,
         });
         let engine = EngineGuard::new()?;
+        offload_ops::register(&offload::Ops);
         let net = ovs_net::register()?;
         let notify = DpNotify::register()?;
         let offload_genl = OVS_OFFLOAD_GENL_FAMILY.register()?;

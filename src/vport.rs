@@ -31,7 +31,8 @@ use kernel_ext::{
             AttrWriter,
             Nlattr, //
         },
-        skbuff::SkBuff, //
+        skbuff::SkBuff,
+        tc_skb_ext, //
     },
     net_warn_ratelimited,
     percpu::{
@@ -63,6 +64,7 @@ use crate::{
             OVS_NET, //
         },
         state::OvsGuard,
+        tc_recirc_sharing,
         Datapath, //
     },
     flow::{
@@ -78,9 +80,10 @@ use crate::{
         },
         tunnel::TunnelKey, //
     },
-    offload::{
-        block::PortBlock,
-        restore_recirc_id, //
+    offload_ops::{
+        offload,
+        PortOffload,
+        Restored, //
     }, //
 };
 
@@ -158,7 +161,7 @@ pub(crate) struct Vport {
     name_hash: u64,
     upcall_portids: RcuSlot<VportPortids>,
     upcall_stats: PerCpu<VportUpcallStats>,
-    block: PortBlock,
+    offload: PortOffload,
     /// For an internal port that was deleted.
     leaving: LeavingLink,
 }
@@ -188,7 +191,7 @@ pub(crate) struct VportParms<'a> {
 struct VportInit {
     upcall_portids: RcuSlot<VportPortids>,
     upcall_stats: PerCpu<VportUpcallStats>,
-    block: PortBlock,
+    offload: PortOffload,
 }
 
 impl VportInit {
@@ -199,7 +202,7 @@ impl VportInit {
         Ok(Self {
             upcall_portids: RcuSlot::new(ids),
             upcall_stats,
-            block: PortBlock::new()?,
+            offload: PortOffload::new()?,
         })
     }
 
@@ -219,7 +222,7 @@ impl VportInit {
                 name_hash,
                 upcall_portids: self.upcall_portids,
                 upcall_stats: self.upcall_stats,
-                block: self.block,
+                offload: self.offload,
                 leaving: LeavingLink::new(),
             },
             GFP_KERNEL,
@@ -340,9 +343,9 @@ impl Vport {
         self.dev.name()
     }
 
-    /// The way to the driver of the port's device, for rules in hardware.
-    pub(crate) fn block(&self) -> &PortBlock {
-        &self.block
+    /// The port's part in offloading.
+    pub(crate) fn offload(&self) -> &PortOffload {
+        &self.offload
     }
 
     /// Sends a packet out of the port. `mac_proto` says whether it begins with
@@ -535,6 +538,30 @@ fn receive_init(vport: &Vport, skb: &mut SkBuff) {
         let mark = skb.mark();
         skb.scrub(true);
         skb.set_mark(mark);
+    }
+}
+
+/// The recirculation id of a packet that came in on a port with the number of a
+/// chain that hardware or traffic control did not finish. Nothing if nobody
+/// knows the chain any more: the packet may have been changed, and where to go
+/// on is not known.
+#[cold]
+#[inline(never)]
+fn restore_recirc_id(rcu: RcuRead<'_>, vport: &Vport, skb: &mut SkBuff, chain: u32) -> Option<u32> {
+    match offload().restore(rcu, vport, chain) {
+        Restored::Recirc(recirc_id) => {
+            // It is not for whoever gets the packet next.
+            tc_skb_ext::remove(skb);
+            Some(recirc_id)
+        }
+        Restored::NotOurs if tc_recirc_sharing() => Some(chain),
+        Restored::NotOurs => {
+            // A chain of traffic control, which no datapath asked for. Without
+            // chains in hardware, nobody would have looked.
+            skb.cb_mut::<OvsSkbCb>().mru = 0;
+            Some(0)
+        }
+        Restored::Lost => None,
     }
 }
 

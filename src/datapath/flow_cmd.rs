@@ -88,10 +88,8 @@ use crate::{
         ovs_nla_get_ufid_flags,
         SwFlowMatch, //
     },
-    offload::{
-        self,
-        policy::Setting, //
-    },
+    offload::policy::Setting,
+    offload_ops::offload, //
 };
 
 const KEY: u32 = uapi::ovs_flow_attr_OVS_FLOW_ATTR_KEY;
@@ -311,7 +309,7 @@ impl NewFlow {
         if !req.log {
             flow.offload.set_policy(Setting::Never);
         }
-        offload::flow_inserted(lock, dp, &flow);
+        offload().flow_inserted(lock, dp, &flow);
 
         Ok(req.fill_notification(&flow, reply, CMD_NEW))
     }
@@ -353,8 +351,8 @@ impl NewFlow {
         }
 
         flow.set_actions(self.acts);
-        offload::flow_changed(&lock, dp, &flow);
-        let _lock = offload::settle(lock, &flow);
+        offload().flow_changed(&lock, dp, &flow);
+        let _lock = offload().settle(lock, &flow);
         Ok(req.fill_notification(&flow, reply, CMD_NEW))
     }
 }
@@ -443,8 +441,8 @@ impl Doit for FlowSet {
         reply = match acts {
             Some(acts) => {
                 flow.set_actions(acts);
-                offload::flow_changed(&lock, &dp, &flow);
-                lock = offload::settle(lock, &flow);
+                offload().flow_changed(&lock, &dp, &flow);
+                lock = offload().settle(lock, &flow);
                 req.fill_notification(&flow, reply, CMD_SET)
             }
             None => {
@@ -456,7 +454,7 @@ impl Doit for FlowSet {
         };
 
         if info.attr(CLEAR).is_some() {
-            offload::clear_stats(&flow);
+            flow.clear_stats();
         }
         drop(lock);
 
@@ -546,16 +544,16 @@ impl Doit for FlowDel {
             (Some(ufid), _) => dp.table.take_id(&lock, ufid),
             (None, Some(key)) => dp.table.take_exact(&lock, key),
             (None, None) => {
-                offload::flows_flushed(&lock, &dp);
+                offload().flows_flushed(&lock, &dp);
                 dp.table.flush(&lock);
                 drop(lock);
-                offload::wait_flushed(&dp);
+                offload().wait_flushed(&dp);
                 return Ok(());
             }
         }
         .ok_or(ENOENT)?;
-        offload::flow_removed(&lock, &dp, &flow);
-        let lock = offload::settle(lock, &flow);
+        offload().flow_removed(&lock, &dp, &flow);
+        let lock = offload().settle(lock, &flow);
 
         let mut reply = None;
         if req.must_notify() {

@@ -59,7 +59,7 @@ use crate::{
         ovs_ct_exit,
         ovs_ct_init, //
     },
-    offload,
+    offload_ops::offload,
     vport::{
         internal_dev::ovs_internal_dev_get_vport,
         ovs_vport_del,
@@ -264,7 +264,7 @@ pub(crate) fn for_each_dp(lock: &OvsGuard, net: &Net, f: impl FnMut(&RcuArc<Data
 ///
 /// C: `__dp_destroy()`.
 pub(crate) fn dp_destroy(lock: &OvsGuard, dp: &RcuArc<Datapath>) {
-    offload::flows_flushed(lock, dp);
+    offload().flows_flushed(lock, dp);
     // The local port is the master of the others' devices: it goes last.
     for vport in ports_of(dp) {
         if u32::from(vport.port_no()) != OVSP_LOCAL {
@@ -293,7 +293,7 @@ pub(crate) fn dp_destroy(lock: &OvsGuard, dp: &RcuArc<Datapath>) {
 pub(crate) fn ovs_dp_detach_port(lock: &OvsGuard, vport: RcuArc<Vport>) {
     // First no packet must find it any more.
     vport.dp().ports.remove(lock, vport.port_no());
-    offload::port_removed(lock, &vport);
+    offload().port_removed(lock, &vport);
     ovs_vport_del(lock, vport);
 }
 

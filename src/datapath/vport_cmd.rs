@@ -60,7 +60,7 @@ use super::{
     OVSP_LOCAL, //
 };
 use crate::{
-    offload,
+    offload_ops::offload,
     vport::{
         ovs_vport_add,
         ovs_vport_locate,
@@ -380,7 +380,7 @@ pub(super) fn new_vport(lock: &OvsGuard, parms: &VportParms<'_>) -> Result<RcuAr
         ovs_dp_detach_port(lock, vport);
         return Err(err);
     }
-    offload::port_added(lock, parms.dp);
+    offload().port_added(lock, parms.dp);
     Ok(vport)
 }
 

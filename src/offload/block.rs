@@ -7,9 +7,12 @@
 //! Both are done under the rtnl lock alone, so that they can be done from the
 //! device notifier.
 
-use core::sync::atomic::{
-    AtomicBool,
-    Ordering, //
+use core::{
+    any::Any,
+    sync::atomic::{
+        AtomicBool,
+        Ordering, //
+    },
 };
 
 use kernel::{
@@ -51,11 +54,11 @@ use crate::{
         activate,
         driver_may_have_come,
         hardware::Hardware,
-        policy::Policy,
         port_bound,
         rules_gone,
         tunnel::tunnel_kind, //
     },
+    offload_ops::PortOps,
     vport::Vport, //
 };
 
@@ -142,7 +145,6 @@ fn bind(dev: &NetDevice, binder: Binder, rtnl: Rtnl<'_>) -> Result<Arc<Hardware>
 /// A port's way to the driver of its device.
 pub(crate) struct PortBlock {
     state: Pin<KBox<Mutex<State>>>,
-    policy: Policy,
     was_bound: AtomicBool,
 }
 
@@ -156,7 +158,6 @@ impl PortBlock {
         };
         Ok(Self {
             state: KBox::pin_init(new_mutex!(state, "PortBlock"), GFP_KERNEL)?,
-            policy: Policy::auto(),
             was_bound: AtomicBool::new(false),
         })
     }
@@ -183,11 +184,6 @@ impl PortBlock {
                 state.state = BlockState::NoOffer;
             }
         }
-    }
-
-    /// Whether flows that match on the port are offered to hardware.
-    pub(crate) fn policy(&self) -> &Policy {
-        &self.policy
     }
 
     /// Whether the port's packets may come back from chains of rules: the block
@@ -250,8 +246,26 @@ impl PortBlock {
         }
     }
 
-    /// Asks the driver of a port's device to take rules.
-    pub(crate) fn bind(&self, vport: &Vport, rtnl: Rtnl<'_>) {
+    fn unbind_for(&self, why: BlockState, rtnl: Rtnl<'_>) {
+        let hardware = {
+            let mut state = self.state.lock();
+            state.state = why;
+            state.hardware.take()
+        };
+        if let Some(hardware) = hardware {
+            hardware
+                .block
+                .unbind(rtnl, |cookie, delta| rules_gone(&[(cookie, delta)]));
+        }
+    }
+}
+
+impl PortOps for PortBlock {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn bind(&self, vport: &Vport, rtnl: Rtnl<'_>) {
         if self.get().is_some() {
             return;
         }
@@ -291,26 +305,11 @@ impl PortBlock {
         }
     }
 
-    /// Takes all rules of the port away from the driver, and the block.
-    pub(crate) fn unbind(&self, rtnl: Rtnl<'_>) {
+    fn unbind(&self, rtnl: Rtnl<'_>) {
         self.unbind_for(BlockState::Gone, rtnl);
     }
 
-    fn unbind_for(&self, why: BlockState, rtnl: Rtnl<'_>) {
-        let hardware = {
-            let mut state = self.state.lock();
-            state.state = why;
-            state.hardware.take()
-        };
-        if let Some(hardware) = hardware {
-            hardware
-                .block
-                .unbind(rtnl, |cookie, delta| rules_gone(&[(cookie, delta)]));
-        }
-    }
-
-    /// The user may have switched the device's offload on or off.
-    pub(crate) fn features_changed(&self, vport: &Vport, rtnl: Rtnl<'_>) {
+    fn features_changed(&self, vport: &Vport, rtnl: Rtnl<'_>) {
         if tunnel_kind(vport.dev()).is_some() {
             // It has no driver of its own, and no such feature.
         } else if vport.dev().has_hw_tc() {
@@ -319,6 +318,11 @@ impl PortBlock {
             self.unbind_for(BlockState::Refused(BindError::Disabled), rtnl);
         }
     }
+}
+
+/// What the engine has with a port.
+pub(crate) fn block_of(vport: &Vport) -> Option<&PortBlock> {
+    vport.offload().ops().as_any().downcast_ref()
 }
 
 /// Asks the drivers again for ports of tunnels that none takes rules for.
@@ -333,6 +337,8 @@ pub(super) fn offer_tunnels() {
     });
     drop(lock);
     for port in &ports {
-        port.block().offer(port);
+        if let Some(block) = block_of(port) {
+            block.offer(port);
+        }
     }
 }

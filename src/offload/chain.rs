@@ -39,7 +39,10 @@ use kernel_ext::{
 };
 
 use super::reason::Reason;
-use crate::datapath::Datapath;
+use crate::{
+    datapath::Datapath,
+    offload_ops::Restored, //
+};
 
 /// The first number that is given out, and how many there are. Userspace and
 /// TC use 28 bits at most.
@@ -84,17 +87,6 @@ pub(super) struct Chains {
     /// The number that was given out last, from [`FIRST`] on. Chains are made
     /// and forgotten with this locked.
     last: Pin<KBox<Mutex<u32>>>,
-}
-
-/// What a packet that hardware has not finished goes on with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Restored {
-    /// With this recirculation id. The chain is done with.
-    Recirc(u32),
-    /// With what the chain's number says: it is of traffic control.
-    NotOurs,
-    /// With nothing: nobody knows the chain any more.
-    Lost,
 }
 
 /// Spreads numbers over the bits that tables look at.

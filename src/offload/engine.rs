@@ -427,10 +427,8 @@ impl Engine {
         if !policy::port_allows(&rule.in_port) {
             return Err(State::Policy.into());
         }
-        let hw = rule
-            .in_port
-            .block()
-            .get_or_retry(&rule.in_port)
+        let hw = block::block_of(&rule.in_port)
+            .and_then(|block| block.get_or_retry(&rule.in_port))
             .ok_or(Status::of(State::NoBlock))?;
         if let Some((_, errno)) = hw.backoff.left(boot_msecs()) {
             return Err(Stay {

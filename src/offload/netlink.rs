@@ -45,6 +45,7 @@ use kernel_ext::{
 };
 
 use super::{
+    block::block_of,
     engine::{
         sync_flows,
         ENGINE, //
@@ -309,7 +310,7 @@ impl Set {
     fn for_port(lock: OvsGuard, dp: &RcuArc<Datapath>, port_no: u32, setting: Setting) -> Result {
         let vport = dp.ports.load(port_no).ok_or(ENODEV)?;
 
-        vport.block().policy().set(setting);
+        vport.offload().policy.set(setting);
         drop(vport);
         drop(lock);
         sync_flows(dp, |flow| u32::from(flow.key().in_port) == port_no);
@@ -398,13 +399,13 @@ impl Dumpit for PortGet {
 }
 
 fn fill_port(vport: &Vport, dp_ifindex: u32, msg: &mut MsgBuf<'_>, hdr: GenlHdr) -> Result {
-    let block = vport.block();
+    let block = block_of(vport).ok_or(EOPNOTSUPP)?;
 
     msg.genlmsg(&OVS_OFFLOAD_GENL_FAMILY, hdr, &[], |w: &mut MsgBuf<'_>| {
         w.put_u32(attr::DP_IFINDEX as u16, dp_ifindex)?;
         w.put_u32(attr::PORT_NO as u16, vport.port_no().into())?;
         w.put_str(attr::NAME as u16, vport.name().as_cstr())?;
-        put_policy(w, block.policy())?;
+        put_policy(w, &vport.offload().policy)?;
         let hw = block.get();
         w.put_u32(attr::BOUND as u16, hw.is_some().into())?;
         let Some(hw) = hw else {

@@ -148,7 +148,7 @@ pub(super) fn allows(dp: &Datapath, flow: &SwFlow) -> bool {
 
 /// Whether flows that match on the port may be offered to hardware.
 pub(super) fn port_allows(port: &Vport) -> bool {
-    port.block().policy().get() != Setting::Never
+    port.offload().policy.get() != Setting::Never
 }
 
 /// Whether the flow, which matches on the port, may be offered to hardware
@@ -158,7 +158,7 @@ pub(super) fn is_always(dp: &Datapath, flow: &SwFlow, port: &Vport) -> bool {
         GLOBAL.get(),
         dp.offload.policy.get(),
         flow.offload.policy(),
-        port.block().policy().get(),
+        port.offload().policy.get(),
     ];
 
     !settings.contains(&Setting::Never) && settings.contains(&Setting::Always)

@@ -180,7 +180,7 @@ pub(super) fn destroy(lock: &OvsGuard, vport: RcuArc<Vport>) {
     {
         let guard = RtnlGuard::new();
         let rtnl = guard.proof();
-        vport.block().unbind(rtnl);
+        vport.offload().ops().unbind(rtnl);
         let _ = dev.set_promiscuity(-1, rtnl);
     }
     // What the device still sends is dropped.

@@ -124,7 +124,7 @@ fn link(_lock: &OvsGuard, vport: &RcuArc<Vport>) -> Result {
     // As in C: that it may overflow is nobody's concern here.
     let _ = dev.set_promiscuity(1, rtnl);
     dev.set_ovs_port(true, rtnl);
-    vport.block().bind(vport, rtnl);
+    vport.offload().ops().bind(vport, rtnl);
     Ok(())
 }
 
@@ -135,7 +135,7 @@ fn link(_lock: &OvsGuard, vport: &RcuArc<Vport>) -> Result {
 pub(crate) fn ovs_netdev_detach_dev(dev: &NetDevice, rtnl: Rtnl<'_>) {
     // Hardware first: until software has let go, nothing is lost.
     if let Some(vport) = rx_handler::load::<Vport>(dev, rtnl) {
-        vport.block().unbind(rtnl);
+        vport.offload().ops().unbind(rtnl);
     }
     rx_handler::unregister::<Vport>(dev, rtnl);
     if let Some(master) = dev.master_upper_dev(rtnl) {

@@ -26,6 +26,7 @@ use crate::{
     actions::SwFlowActions,
     flow::{
         stats::used_time,
+        total_stats,
         SwFlow,
         SwFlowId, //
     },
@@ -36,7 +37,6 @@ use crate::{
         ovs_nla_put_mask,
         ovs_nla_put_masked_key, //
     },
-    offload::total_stats, //
 };
 
 const ACTIONS: u16 = uapi::ovs_flow_attr_OVS_FLOW_ATTR_ACTIONS as u16;
