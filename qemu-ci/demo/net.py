@@ -62,6 +62,21 @@ def pings(jobs: dict[str, tuple[str, str, int]]) -> dict[str, str]:
     return out
 
 
+def wait_for_hosts(paths: list[tuple[str, str]]) -> None:
+    """Wait until each (namespace, address) has answered once, a minute at most.
+
+    On a busy machine links come up, and vswitchd learns of them, some time
+    after the command that asked for it. What never answers is for the rows to
+    show.
+    """
+    end = time.monotonic() + 60
+    for name, addr in paths:
+        while time.monotonic() < end:
+            if pings({addr: (name, addr, 1)})[addr] == "1/1":
+                break
+            time.sleep(0.2)
+
+
 def start_ovs(module: str) -> None:
     """Load the module and start ovsdb-server and ovs-vswitchd."""
     sh("modprobe", module)

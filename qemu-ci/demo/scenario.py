@@ -93,13 +93,18 @@ def bridge() -> None:
     ports = sorted(re.findall(r"port \d+: (.*)", sh("ovs-appctl", "dpctl/show")))
     row("bridge and ports", ports, f"{len(ports)} datapath ports")
     SHOW["ovs-vsctl show"] = sh("ovs-vsctl", "show")
+    # What vswitchd found out by trying.
     SHOW["features"] = sh("ovs-appctl", "dpif/show-dp-features", BRIDGE)
+    features = SHOW["features"].splitlines()
+    row("datapath features", features, f"{len(features)} probes")
 
 
 def normal() -> None:
     of("priority=0,actions=NORMAL")
     pairs = [(1, 2), (3, 4), (1, 4), (4, 2)]
-    for family, fmt in (("IPv4", "10.1.0.{}"), ("IPv6", "fd01::{}")):
+    families = (("IPv4", "10.1.0.{}"), ("IPv6", "fd01::{}"))
+    net.wait_for_hosts([(f"ns{a}", fmt.format(b)) for a, b in pairs for _, fmt in families])
+    for family, fmt in families:
         got = pings({f"{a}->{b}": (f"ns{a}", fmt.format(b), 3) for a, b in pairs})
         row(f"NORMAL: ping {family}", got, f"{tally(got)}, {len(got)} pairs")
 
