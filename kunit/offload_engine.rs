@@ -38,7 +38,7 @@ mod tests {
             reason::Reason,
             state::State, //
         },
-        vport::ovs_vport_receive, //
+        receive::ovs_vport_receive, //
     };
 
     #[test]

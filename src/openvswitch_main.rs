@@ -53,7 +53,10 @@ mod flow_table;
 mod meter;
 mod offload;
 mod offload_ops;
+mod process;
+mod receive;
 mod trace;
+mod upcall;
 mod vport;
 
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]

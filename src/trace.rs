@@ -29,11 +29,9 @@ use crate::{
         SetField, //
     },
     conntrack::OVS_CONNTRACK_INFO_LEN,
-    datapath::{
-        upcall::UpcallInfo,
-        Datapath, //
-    },
-    flow::key::SwFlowKey, //
+    datapath::Datapath,
+    flow::key::SwFlowKey,
+    upcall::UpcallInfo, //
 };
 
 /// Length of an attribute's header, which is also what lengths are rounded up

@@ -68,10 +68,7 @@ use crate::{
         ovs_ct_clear,
         ovs_ct_execute, //
     },
-    datapath::{
-        ovs_dp_process_packet,
-        Datapath, //
-    },
+    datapath::Datapath,
     drop::{
         OVS_DROP_ACTION_ERROR,
         OVS_DROP_DEFERRED_LIMIT,
@@ -91,6 +88,7 @@ use crate::{
         }, //
     },
     meter::ovs_meter_execute,
+    process::ovs_dp_process_packet,
     trace,
     vport::Vport, //
 };

@@ -25,13 +25,7 @@ use super::{
     UserspaceAction, //
 };
 use crate::{
-    datapath::{
-        upcall::{
-            ovs_dp_upcall,
-            UpcallInfo, //
-        },
-        Datapath, //
-    },
+    datapath::Datapath,
     drop::{
         OVS_DROP_FRAG_INVALID_PROTO,
         OVS_DROP_FRAG_L2_TOO_LONG, //
@@ -47,6 +41,10 @@ use crate::{
             SwFlowKey,
             MAC_PROTO_ETHERNET, //
         },
+    },
+    upcall::{
+        ovs_dp_upcall,
+        UpcallInfo, //
     },
     vport::Vport, //
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The command of `ovs_packet`. What the datapath sends in this family is in
-//! [`super::upcall`].
+//! [`crate::upcall`].
 
 use kernel::prelude::*;
 
@@ -22,11 +22,7 @@ use kernel_ext::{
 
 use super::{
     genl,
-    get_dp_rcu,
-    upcall::{
-        HASH_L4,
-        HASH_SW, //
-    }, //
+    get_dp_rcu, //
 };
 use crate::{
     actions::{
@@ -44,6 +40,10 @@ use crate::{
     flow_netlink::{
         ovs_nla_copy_actions,
         ovs_nla_get_flow_metadata, //
+    },
+    upcall::{
+        HASH_L4,
+        HASH_SW, //
     },
 };
 
@@ -76,7 +76,7 @@ static DP_PACKET_GENL_OPS: [SmallOp; 1] = [SmallOp::new(CMD_EXECUTE)
     .doit::<PacketExecute>()];
 
 /// The family `ovs_packet`.
-pub(super) static DP_PACKET_GENL_FAMILY: Family = genl::family(
+pub(crate) static DP_PACKET_GENL_FAMILY: Family = genl::family(
     uapi::OVS_PACKET_FAMILY,
     uapi::OVS_PACKET_VERSION,
     &PACKET_POLICY,

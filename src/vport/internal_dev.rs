@@ -42,15 +42,17 @@ use kernel_ext::{
 };
 
 use super::{
-    ovs_vport_receive,
     Vport,
     VportInit,
     VportParms,
     VportType, //
 };
-use crate::datapath::{
-    state::OvsGuard,
-    OVSP_LOCAL, //
+use crate::{
+    datapath::{
+        state::OvsGuard,
+        OVSP_LOCAL, //
+    },
+    receive::ovs_vport_receive, //
 };
 
 /// The largest MTU. C: `ETH_MAX_MTU`.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Ports that are devices of their own: what the device receives goes to the
-//! datapath.
+//! Ports that are devices of their own. What the device receives goes to the
+//! datapath, see [`crate::receive`].
 
 use core::sync::atomic::{
     fence,
@@ -22,59 +22,22 @@ use kernel_ext::{
             Rtnl,
             RtnlGuard, //
         },
-        rx_handler::{
-            self,
-            RxHandler,
-            RxHandlerSwitch,
-            RxResult, //
-        },
-        skbuff::SkBuff, //
+        rx_handler, //
     },
-    sync::{
-        bh::BhRcu,
-        rcu::RcuArc, //
-    },
+    sync::rcu::RcuArc, //
 };
 
 use super::{
     internal_dev::ovs_is_internal_dev,
-    ovs_vport_receive,
-    ovs_vport_receive_tunnel,
     Vport,
     VportInit,
     VportParms,
     VportType, //
 };
-use crate::{
-    datapath::{
-        state::OvsGuard,
-        OVSP_LOCAL, //
-    },
-    flow::headers::ETH_HLEN, //
+use crate::datapath::{
+    state::OvsGuard,
+    OVSP_LOCAL, //
 };
-
-static RX_HANDLER_SWITCH: RxHandlerSwitch = RxHandlerSwitch::new();
-
-impl RxHandler for Vport {
-    fn switch() -> &'static RxHandlerSwitch {
-        &RX_HANDLER_SWITCH
-    }
-
-    /// C: `netdev_frame_hook()` and `netdev_port_receive()`.
-    #[inline]
-    fn handle_frame(ctx: BhRcu<'_>, port: &Self, mut skb: SkBuff) -> RxResult {
-        if port.dev().type_() == ARPHRD_ETHER && skb.push_rcsum(ETH_HLEN).is_err() {
-            return RxResult::Consumed;
-        }
-        // An error is told by nothing but the packet's being dropped.
-        let _ = if skb.has_dst() {
-            ovs_vport_receive_tunnel(ctx, port, skb)
-        } else {
-            ovs_vport_receive(ctx, port, skb)
-        };
-        RxResult::Consumed
-    }
-}
 
 /// Makes a port of a device that exists.
 ///

@@ -27,14 +27,14 @@ use kernel_ext::{
     uapi, //
 };
 
-use super::{
-    packet_cmd::DP_PACKET_GENL_FAMILY,
-    Datapath, //
-};
 use crate::{
     actions::{
         cb::OvsSkbCb,
         Action, //
+    },
+    datapath::{
+        packet_cmd::DP_PACKET_GENL_FAMILY,
+        Datapath, //
     },
     flow::tunnel::KeyRef,
     flow_netlink::{
@@ -70,11 +70,11 @@ pub(crate) struct UpcallInfo<'a> {
 /// `OVS_PACKET_ATTR_HASH`: the hash was computed in software.
 ///
 /// C: `OVS_PACKET_HASH_SW_BIT`.
-pub(super) const HASH_SW: u64 = 1 << 32;
+pub(crate) const HASH_SW: u64 = 1 << 32;
 /// `OVS_PACKET_ATTR_HASH`: the hash is over the transport ports.
 ///
 /// C: `OVS_PACKET_HASH_L4_BIT`.
-pub(super) const HASH_L4: u64 = 1 << 33;
+pub(crate) const HASH_L4: u64 = 1 << 33;
 
 /// Sends a packet to userspace, cut to `cutlen` bytes. The packet stays the
 /// caller's.
