@@ -71,7 +71,7 @@ use crate::{
 macro_rules! nlerr {
     ($log:expr, $($args:tt)+) => {
         if $log {
-            $crate::flow_netlink::log_out_of_line(|| {
+            $crate::flow_netlink::log::log_out_of_line(|| {
                 ::kernel_ext::net_info_ratelimited!(
                     "netlink: {}\n",
                     ::kernel::prelude::fmt!($($args)+)

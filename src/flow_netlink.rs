@@ -17,6 +17,7 @@ mod identifier;
 mod key_attrs;
 mod key_get;
 mod key_put;
+pub(crate) mod log;
 mod nsh;
 mod set;
 mod set_tunnel;
@@ -52,14 +53,6 @@ pub(crate) use self::{
     },
 };
 
-/// Calls `log` out of line: what formats a message needs much stack, which the
-/// functions that find errors should not have for each of their messages.
-#[cold]
-#[inline(never)]
-pub(crate) fn log_out_of_line(log: impl FnOnce()) {
-    log();
-}
-
 /// Logs what is wrong with a request, if the request allows logging, limited
 /// to the rate of all of networking's messages.
 ///
@@ -67,7 +60,7 @@ pub(crate) fn log_out_of_line(log: impl FnOnce()) {
 macro_rules! nlerr {
     ($log:expr, $($args:tt)+) => {
         if $log && ::kernel_ext::ratelimit::net_ratelimit() {
-            $crate::flow_netlink::log_out_of_line(|| {
+            $crate::flow_netlink::log::log_out_of_line(|| {
                 ::kernel::prelude::pr_info!("netlink: {}\n", ::core::format_args!($($args)+));
             });
         }
