@@ -10,7 +10,7 @@ V ?= 0
 BUILD := qemu-ci/build.sh $(if $(KDIR),--kdir '$(KDIR)')
 
 .PHONY: all modules install setup demo check check-all check-kernel kunit bench lint rustdoc \
-	selftests suite mlx5-check mlx5-demo offload-check offload-bench clean distclean help
+	selftests suite diff mlx5-check mlx5-demo offload-check offload-bench clean distclean help
 
 all: modules
 
@@ -43,6 +43,9 @@ bench:
 
 suite:
 	@qemu-ci/suite/run.sh $(SUITE_ARGS)
+
+diff:
+	@qemu-ci/diff.sh $(DIFF_ARGS)
 
 selftests:
 	@qemu-ci/selftests.sh $(SELFTESTS_ARGS)
@@ -85,6 +88,7 @@ help:
 	@echo '  make check-all       the same with the long lists; into Documentation/check-all.rst'
 	@echo "  make check-kernel    Open vSwitch's own tests of the kernel module, on C and ours"
 	@echo '  make suite           the differential suite alone'
+	@echo '  make diff            the same generated messages and packets on C and ours'
 	@echo '  make selftests       the kernel selftests of openvswitch alone'
 	@echo '  make kunit           KUnit suites on user-mode Linux'
 	@echo '  make bench           speed of C, ours and a floor on user-mode Linux'
