@@ -10,7 +10,7 @@ DEPENDS = (
     "nf_conntrack nf_nat nf_conncount nf_defrag_ipv4 nf_defrag_ipv6 "
     "nf_conntrack_ovs nsh psample libcrc32c"
 ).split()
-PORTS = "tun veth dummy vxlan geneve ip_gre ip6_gre 8021q macvlan".split()
+PORTS = "tun bareudp veth dummy vxlan geneve ip_gre ip6_gre 8021q macvlan".split()
 # Nothing is loaded on demand while cases run.
 CONNTRACK = (
     "nf_conntrack nf_conntrack_netlink nfnetlink_cttimeout nf_conntrack_ftp nf_conntrack_tftp "
