@@ -13,6 +13,8 @@ mod tests {
         SkBuff, //
     };
 
+    use zerocopy::transmute;
+
     use crate::{
         actions::{
             dec_ttl::execute_dec_ttl,
@@ -29,6 +31,7 @@ mod tests {
                 MAC_PROTO_ETHERNET, //
             },
         },
+        flow_netlink::uapi::OvsKeyIpv6,
     };
 
     const TCP: u8 = 6;
@@ -232,7 +235,10 @@ mod tests {
     }
 
     fn ipv4(key: [u8; 12], mask: [u8; 12]) -> SetField {
-        SetField::Ipv4 { key, mask }
+        SetField::Ipv4 {
+            key: transmute!(key),
+            mask: transmute!(mask),
+        }
     }
 
     #[test]
@@ -317,8 +323,8 @@ mod tests {
 
     #[test]
     fn ipv6_header() -> Result {
-        let mut key = [0; 40];
-        let mut mask = [0; 40];
+        let mut key = [0u8; 40];
+        let mut mask = [0u8; 40];
         key[..16].copy_from_slice(b"\x20\x01new source add");
         mask[..16].fill(255);
         key[24..32].copy_from_slice(b"new host");
@@ -327,6 +333,7 @@ mod tests {
         mask[33..36].copy_from_slice(&[0x0f, 0xff, 0xff]);
         key[37..39].copy_from_slice(&[0xb8, 5]);
         mask[37..39].copy_from_slice(&[0xfc, 255]);
+        let (key, mask): (OvsKeyIpv6, OvsKeyIpv6) = (transmute!(key), transmute!(mask));
         for proto in [TCP, UDP, SCTP, ICMPV6] {
             for summed in ALL.into_iter().filter(|s| keeps_sum(proto, *s)) {
                 for payload in [&b"even"[..], b"odd"] {
@@ -425,10 +432,13 @@ mod tests {
         for summed in ALL {
             let packet = Packet::new(false, TCP, summed, b"payload")?;
             // Source first; the last byte of each is kept.
-            let key = [6, 5, 4, 3, 2, 0, 1, 2, 3, 4, 5, 0];
-            let mask = [255, 255, 255, 255, 255, 0, 255, 255, 255, 255, 255, 0];
+            let key = [6u8, 5, 4, 3, 2, 0, 1, 2, 3, 4, 5, 0];
+            let mask = [255u8, 255, 255, 255, 255, 0, 255, 255, 255, 255, 255, 0];
             let fields = [
-                SetField::Ethernet { key, mask },
+                SetField::Ethernet {
+                    key: transmute!(key),
+                    mask: transmute!(mask),
+                },
                 SetField::Priority {
                     key: 0x100,
                     mask: 0xf00,

@@ -28,7 +28,12 @@ use zerocopy::network_endian::{
 
 use crate::{
     conntrack::ConntrackInfo,
-    flow_netlink::uapi::OVS_PSAMPLE_COOKIE_MAX_SIZE, //
+    flow_netlink::uapi::{
+        OvsKeyEthernet,
+        OvsKeyIpv4,
+        OvsKeyIpv6,
+        OVS_PSAMPLE_COOKIE_MAX_SIZE, //
+    },
 };
 
 /// A flow's actions. Freed a grace period after they are replaced.
@@ -357,12 +362,15 @@ pub(crate) enum SetField {
     CtMark { key: u32, mask: u32 },
     /// `OVS_KEY_ATTR_CT_LABELS`, as `CtMark`.
     CtLabels { key: [u8; 16], mask: [u8; 16] },
-    /// `OVS_KEY_ATTR_ETHERNET`: source, then destination.
-    Ethernet { key: [u8; 12], mask: [u8; 12] },
-    /// `OVS_KEY_ATTR_IPV4`: `struct ovs_key_ipv4`.
-    Ipv4 { key: [u8; 12], mask: [u8; 12] },
-    /// `OVS_KEY_ATTR_IPV6`: `struct ovs_key_ipv6`.
-    Ipv6 { key: [u8; 40], mask: [u8; 40] },
+    /// `OVS_KEY_ATTR_ETHERNET`.
+    Ethernet {
+        key: OvsKeyEthernet,
+        mask: OvsKeyEthernet,
+    },
+    /// `OVS_KEY_ATTR_IPV4`.
+    Ipv4 { key: OvsKeyIpv4, mask: OvsKeyIpv4 },
+    /// `OVS_KEY_ATTR_IPV6`.
+    Ipv6 { key: OvsKeyIpv6, mask: OvsKeyIpv6 },
     /// `OVS_KEY_ATTR_MPLS`: the first label stack entry.
     Mpls { key: [u8; 4], mask: [u8; 4] },
     /// `OVS_KEY_ATTR_TCP`: source and destination port.

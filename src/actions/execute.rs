@@ -593,7 +593,7 @@ fn deferred_limit(exec: &Execution<'_>, nested: Nested<'_>) {
 /// Goes on with all packets that were put off, and with those that are while
 /// that is done.
 ///
-/// C: `process_deferred_actions()`.
+/// C: `process_deferred_actions()`, and `action_fifo_get()`.
 #[cold]
 #[inline(never)]
 fn process_deferred_actions(ctx: BhRcu<'_>, pcpu: &OvsPcpuStorage) {

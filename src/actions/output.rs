@@ -89,7 +89,7 @@ pub(super) fn do_output(exec: &Execution<'_>, mut skb: SkBuff, out_port: u32, ke
 /// Sends a packet that was reassembled from fragments as fragments that are no
 /// larger than those.
 ///
-/// C: `ovs_fragment()`.
+/// C: `ovs_fragment()`, with `prepare_frag()` and `ovs_dst_get_mtu()`.
 #[cold]
 #[inline(never)]
 fn fragment(ctx: BhRcu<'_>, dp: &Datapath, vport: &Vport, mut skb: SkBuff, key: &SwFlowKey) {

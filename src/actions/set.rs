@@ -18,12 +18,16 @@ use zerocopy::{
 };
 
 use super::SetField;
-use crate::flow::{
-    headers::{
-        ETH_HLEN,
-        MPLS_HLEN, //
+use crate::{
+    flow::{
+        headers::{
+            EthHdr,
+            ETH_HLEN,
+            MPLS_HLEN, //
+        },
+        key::SwFlowKey, //
     },
-    key::SwFlowKey, //
+    flow_netlink::uapi::OvsKeyEthernet, //
 };
 
 /// `old` with the bits of `mask` from `key`, which has no others.
@@ -105,26 +109,19 @@ fn set_mpls(skb: &mut SkBuff, flow_key: &mut SwFlowKey, key: [u8; 4], mask: [u8;
     Ok(())
 }
 
-/// `key` and `mask` have the source first, the packet the destination.
+/// C: also `ether_addr_copy_masked()`.
 fn set_eth_addr(
     skb: &mut SkBuff,
     flow_key: &mut SwFlowKey,
-    key: &[u8; 12],
-    mask: &[u8; 12],
+    key: &OvsKeyEthernet,
+    mask: &OvsKeyEthernet,
 ) -> Result {
-    let swap =
-        |[a, b, c, d, e, f, g, h, i, j, k, l]: [u8; 12]| [g, h, i, j, k, l, a, b, c, d, e, f];
-    let (key, mask) = (swap(*key), swap(*mask));
-
     skb.edit_rcsum(ETH_HLEN, |bytes| {
-        if let Some(addresses) = header_mut::<[u8; 12]>(bytes, 0) {
-            *addresses = masked(*addresses, key, mask);
-            if let Some((dst, src)) = addresses.split_first_chunk::<6>() {
-                flow_key.eth_dst = *dst;
-                if let Some(src) = src.first_chunk::<6>() {
-                    flow_key.eth_src = *src;
-                }
-            }
+        if let Some(eth) = header_mut::<EthHdr>(bytes, 0) {
+            eth.h_source = masked(eth.h_source, key.eth_src, mask.eth_src);
+            eth.h_dest = masked(eth.h_dest, key.eth_dst, mask.eth_dst);
+            flow_key.eth_src = eth.h_source;
+            flow_key.eth_dst = eth.h_dest;
         }
     })
 }

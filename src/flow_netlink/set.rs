@@ -48,20 +48,18 @@ struct Bits<'a> {
 }
 
 impl Bits<'_> {
-    /// Both as arrays; without a mask, all bits count.
-    fn arrays<const N: usize>(&self) -> Result<([u8; N], [u8; N])> {
-        let key = self.key.try_into().map_err(|_| EINVAL)?;
+    /// Both as they are in the packet; without a mask, all bits count.
+    fn both<T: FromBytes + IntoBytes>(&self) -> Result<(T, T)> {
+        let key = T::read_from_bytes(self.key).map_err(|_| EINVAL)?;
         let mask = match self.mask {
-            Some(mask) => mask.try_into().map_err(|_| EINVAL)?,
-            None => [0xff; N],
+            Some(mask) => T::read_from_bytes(mask).map_err(|_| EINVAL)?,
+            None => {
+                let mut mask = T::new_zeroed();
+                mask.as_mut_bytes().fill(0xff);
+                mask
+            }
         };
         Ok((key, mask))
-    }
-
-    /// Both as numbers in host byte order.
-    fn u32s(&self) -> Result<(u32, u32)> {
-        let (key, mask) = self.arrays()?;
-        Ok((u32::from_ne_bytes(key), u32::from_ne_bytes(mask)))
     }
 }
 
@@ -71,15 +69,13 @@ impl SetContext<'_> {
     }
 
     fn ipv4(&self, bits: &Bits<'_>) -> Result<SetField> {
-        let (key, mask) = bits.arrays()?;
-        let ipv4_key = OvsKeyIpv4::ref_from_bytes(&key).map_err(|_| EINVAL)?;
-        let ipv4_mask = OvsKeyIpv4::ref_from_bytes(&mask).map_err(|_| EINVAL)?;
+        let (key, mask) = bits.both::<OvsKeyIpv4>()?;
 
         // Fields that cannot be written.
         let unwritten = if bits.mask.is_some() {
-            ipv4_mask.ipv4_proto == 0 && ipv4_mask.ipv4_frag == 0
+            mask.ipv4_proto == 0 && mask.ipv4_frag == 0
         } else {
-            ipv4_key.ipv4_proto == self.key.ip_proto && ipv4_key.ipv4_frag == self.key.ip_frag
+            key.ipv4_proto == self.key.ip_proto && key.ipv4_frag == self.key.ip_frag
         };
         if self.eth_type != ETH_P_IP || !unwritten {
             return Err(EINVAL);
@@ -88,22 +84,20 @@ impl SetContext<'_> {
     }
 
     fn ipv6(&self, bits: &Bits<'_>) -> Result<SetField> {
-        let (key, mut mask) = bits.arrays()?;
-        let ipv6_key = OvsKeyIpv6::ref_from_bytes(&key).map_err(|_| EINVAL)?;
-        let ipv6_mask = OvsKeyIpv6::mut_from_bytes(&mut mask).map_err(|_| EINVAL)?;
+        let (key, mut mask) = bits.both::<OvsKeyIpv6>()?;
 
         // Fields that cannot be written.
         let unwritten = if bits.mask.is_some() {
-            ipv6_mask.ipv6_proto == 0
-                && ipv6_mask.ipv6_frag == 0
-                && ipv6_mask.ipv6_label.get() & IPV6_LABEL_INVALID == 0
+            mask.ipv6_proto == 0
+                && mask.ipv6_frag == 0
+                && mask.ipv6_label.get() & IPV6_LABEL_INVALID == 0
         } else {
-            ipv6_mask.ipv6_label = (!IPV6_LABEL_INVALID).into();
-            ipv6_key.ipv6_proto == self.key.ip_proto && ipv6_key.ipv6_frag == self.key.ip_frag
+            mask.ipv6_label = (!IPV6_LABEL_INVALID).into();
+            key.ipv6_proto == self.key.ip_proto && key.ipv6_frag == self.key.ip_frag
         };
         if self.eth_type != ETH_P_IPV6
             || !unwritten
-            || ipv6_key.ipv6_label.get() & IPV6_LABEL_INVALID != 0
+            || key.ipv6_label.get() & IPV6_LABEL_INVALID != 0
         {
             return Err(EINVAL);
         }
@@ -115,32 +109,32 @@ impl SetContext<'_> {
         if !self.is_ip() || self.key.ip_proto != ip_proto {
             return Err(EINVAL);
         }
-        bits.arrays()
+        bits.both()
     }
 
     fn field(&self, ty: u16, bits: &Bits<'_>) -> Result<SetField> {
         Ok(match ty {
             OVS_KEY_ATTR_PRIORITY => {
-                let (key, mask) = bits.u32s()?;
+                let (key, mask) = bits.both()?;
                 SetField::Priority { key, mask }
             }
             OVS_KEY_ATTR_SKB_MARK => {
-                let (key, mask) = bits.u32s()?;
+                let (key, mask) = bits.both()?;
                 SetField::SkbMark { key, mask }
             }
             OVS_KEY_ATTR_CT_MARK => {
-                let (key, mask) = bits.u32s()?;
+                let (key, mask) = bits.both()?;
                 SetField::CtMark { key, mask }
             }
             OVS_KEY_ATTR_CT_LABELS => {
-                let (key, mask) = bits.arrays()?;
+                let (key, mask) = bits.both()?;
                 SetField::CtLabels { key, mask }
             }
             OVS_KEY_ATTR_ETHERNET => {
                 if self.mac_proto != MAC_PROTO_ETHERNET {
                     return Err(EINVAL);
                 }
-                let (key, mask) = bits.arrays()?;
+                let (key, mask) = bits.both()?;
                 SetField::Ethernet { key, mask }
             }
             OVS_KEY_ATTR_IPV4 => self.ipv4(bits)?,
@@ -153,7 +147,7 @@ impl SetContext<'_> {
                 if !eth_p_mpls(self.eth_type) {
                     return Err(EINVAL);
                 }
-                let (key, mask) = bits.arrays()?;
+                let (key, mask) = bits.both()?;
                 SetField::Mpls { key, mask }
             }
             OVS_KEY_ATTR_UDP => {
@@ -171,7 +165,7 @@ impl SetContext<'_> {
     /// Checks and copies a set action, and returns it with the length that its
     /// payload has in C's copy, without padding.
     ///
-    /// C: `validate_set()`.
+    /// C: `validate_set()` and `validate_masked()`.
     pub(super) fn validate_set(
         &self,
         action: Nlattr<'_>,
@@ -247,9 +241,11 @@ impl SetField {
             Self::SkbMark { key, mask } => (OVS_KEY_ATTR_SKB_MARK, key.as_bytes(), mask.as_bytes()),
             Self::CtMark { key, mask } => (OVS_KEY_ATTR_CT_MARK, key.as_bytes(), mask.as_bytes()),
             Self::CtLabels { key, mask } => (OVS_KEY_ATTR_CT_LABELS, key, mask),
-            Self::Ethernet { key, mask } => (OVS_KEY_ATTR_ETHERNET, key, mask),
-            Self::Ipv4 { key, mask } => (OVS_KEY_ATTR_IPV4, key, mask),
-            Self::Ipv6 { key, mask } => (OVS_KEY_ATTR_IPV6, key, mask),
+            Self::Ethernet { key, mask } => {
+                (OVS_KEY_ATTR_ETHERNET, key.as_bytes(), mask.as_bytes())
+            }
+            Self::Ipv4 { key, mask } => (OVS_KEY_ATTR_IPV4, key.as_bytes(), mask.as_bytes()),
+            Self::Ipv6 { key, mask } => (OVS_KEY_ATTR_IPV6, key.as_bytes(), mask.as_bytes()),
             Self::Mpls { key, mask } => (OVS_KEY_ATTR_MPLS, key, mask),
             Self::Tcp { key, mask } => (OVS_KEY_ATTR_TCP, key, mask),
             Self::Udp { key, mask } => (OVS_KEY_ATTR_UDP, key, mask),

@@ -23,10 +23,7 @@ use kernel_ext::net::{
         NetDeviceRef, //
     }, //
 };
-use zerocopy::{
-    network_endian::U16 as Be16,
-    FromBytes, //
-};
+use zerocopy::network_endian::U16 as Be16;
 
 use super::{
     reason::Reason,
@@ -309,10 +306,7 @@ impl<'a, F: FnMut(u16) -> Result<OutPort, Reason>> Builder<'a, F> {
 
     /// `struct ovs_key_ipv4` into `struct iphdr`. The protocol and the fragment
     /// type cannot be set.
-    fn set_ipv4(&mut self, key: &[u8; 12], mask: &[u8; 12]) -> Result<(), Reason> {
-        let other = |_| Reason::MatchOther;
-        let value = OvsKeyIpv4::ref_from_bytes(key).map_err(other)?;
-        let mask = OvsKeyIpv4::ref_from_bytes(mask).map_err(other)?;
+    fn set_ipv4(&mut self, value: &OvsKeyIpv4, mask: &OvsKeyIpv4) -> Result<(), Reason> {
         let tos_mask = self.tos_mask(value.ipv4_tos, mask.ipv4_tos)?;
         let (key, known) = (self.key, self.mask);
         let header = &mut self.changes.ipv4;
@@ -351,10 +345,7 @@ impl<'a, F: FnMut(u16) -> Result<OutPort, Reason>> Builder<'a, F> {
     }
 
     /// `struct ovs_key_ipv6` into `struct ipv6hdr`.
-    fn set_ipv6(&mut self, key: &[u8; 40], mask: &[u8; 40]) -> Result<(), Reason> {
-        let other = |_| Reason::MatchOther;
-        let value = OvsKeyIpv6::ref_from_bytes(key).map_err(other)?;
-        let mask = OvsKeyIpv6::ref_from_bytes(mask).map_err(other)?;
+    fn set_ipv6(&mut self, value: &OvsKeyIpv6, mask: &OvsKeyIpv6) -> Result<(), Reason> {
         if mask.ipv6_label.get() != 0 {
             return Err(Reason::ActionSetIpv6Label);
         }
@@ -407,23 +398,16 @@ impl<'a, F: FnMut(u16) -> Result<OutPort, Reason>> Builder<'a, F> {
             SetField::Sctp { .. } => return Err(Reason::ActionSetSctp),
             SetField::Mpls { .. } => return Err(Reason::ActionMpls),
             SetField::Ethernet { key: value, mask } => {
-                // The source is first there, the destination first in packets.
-                let halves = |both: &[u8; 12]| -> ([u8; 6], [u8; 6]) {
-                    let &[a, b, c, d, e, f, g, h, i, j, k, l] = both;
-                    ([a, b, c, d, e, f], [g, h, i, j, k, l])
-                };
-                let (src, dst) = halves(value);
-                let (src_mask, dst_mask) = halves(mask);
                 let is = Known {
                     value: &key.eth_dst,
                     mask: &known.eth_dst,
                 };
-                write_field(&mut self.changes.eth, 0, is, &dst, &dst_mask);
+                write_field(&mut self.changes.eth, 0, is, &value.eth_dst, &mask.eth_dst);
                 let is = Known {
                     value: &key.eth_src,
                     mask: &known.eth_src,
                 };
-                write_field(&mut self.changes.eth, 6, is, &src, &src_mask);
+                write_field(&mut self.changes.eth, 6, is, &value.eth_src, &mask.eth_src);
             }
             SetField::Ipv4 { key, mask } => self.set_ipv4(key, mask)?,
             SetField::Ipv6 { key, mask } => self.set_ipv6(key, mask)?,

@@ -141,8 +141,8 @@ fn is_same_field(a: &SetField, b: &SetField) -> bool {
     };
 
     match (a, b) {
-        (Ethernet { key, mask }, Ethernet { key: k, mask: m })
-        | (Ipv4 { key, mask }, Ipv4 { key: k, mask: m }) => key == k && mask == m,
+        (Ethernet { key, mask }, Ethernet { key: k, mask: m }) => key == k && mask == m,
+        (Ipv4 { key, mask }, Ipv4 { key: k, mask: m }) => key == k && mask == m,
         (Ipv6 { key, mask }, Ipv6 { key: k, mask: m }) => key == k && mask == m,
         (Tcp { key, mask }, Tcp { key: k, mask: m })
         | (Udp { key, mask }, Udp { key: k, mask: m }) => key == k && mask == m,

@@ -2,6 +2,8 @@
 
 //! IPv4 and IPv6 headers.
 
+use core::mem::offset_of;
+
 use kernel::prelude::*;
 use kernel_ext::net::{
     checksum::{
@@ -23,21 +25,27 @@ use super::{
     offset,
     tp::CSUM_MANGLED_0, //
 };
-use crate::flow::{
-    extract::ipv6_find_hdr,
-    headers::{
-        ipv6_ext_hdr,
-        IcmpHdr,
-        IpHdr,
-        Ipv6Hdr,
-        TcpHdr,
-        UdpHdr,
-        IPPROTO_TCP,
-        IPPROTO_UDP,
-        NEXTHDR_ICMP,
-        NEXTHDR_ROUTING, //
+use crate::{
+    flow::{
+        extract::ipv6_find_hdr,
+        headers::{
+            ipv6_ext_hdr,
+            IcmpHdr,
+            IpHdr,
+            Ipv6Hdr,
+            TcpHdr,
+            UdpHdr,
+            IPPROTO_TCP,
+            IPPROTO_UDP,
+            NEXTHDR_ICMP,
+            NEXTHDR_ROUTING, //
+        },
+        key::SwFlowKey, //
     },
-    key::SwFlowKey, //
+    flow_netlink::uapi::{
+        OvsKeyIpv4,
+        OvsKeyIpv6, //
+    },
 };
 
 /// The transport checksum that is over the IP addresses too.
@@ -61,13 +69,13 @@ impl L4Check {
         let there = |hdrlen| len.saturating_sub(th_ofs) >= hdrlen;
         match proto {
             IPPROTO_TCP if there(size_of::<TcpHdr>()) => {
-                Self::At(th_ofs.wrapping_add(core::mem::offset_of!(TcpHdr, check)))
+                Self::At(th_ofs.wrapping_add(offset_of!(TcpHdr, check)))
             }
             IPPROTO_UDP if there(size_of::<UdpHdr>()) => {
-                Self::Udp(th_ofs.wrapping_add(core::mem::offset_of!(UdpHdr, check)))
+                Self::Udp(th_ofs.wrapping_add(offset_of!(UdpHdr, check)))
             }
             NEXTHDR_ICMP if icmp6 && there(size_of::<IcmpHdr>()) => {
-                Self::At(th_ofs.wrapping_add(core::mem::offset_of!(IcmpHdr, checksum)))
+                Self::At(th_ofs.wrapping_add(offset_of!(IcmpHdr, checksum)))
             }
             _ => Self::None,
         }
@@ -82,6 +90,8 @@ impl L4Check {
     }
 
     /// Updates it.
+    ///
+    /// C: `update_ip_l4_checksum()` and `update_ipv6_checksum()`.
     fn update(
         self,
         bytes: &mut [u8],
@@ -110,17 +120,19 @@ impl L4Check {
 }
 
 /// Sets an IPv4 address at `at` from `data`. Returns it if it was another one.
+///
+/// C: `set_ip_addr()` and the test before it.
 fn set_ip_addr(
     bytes: &mut [u8],
     nh_ofs: usize,
     at: usize,
-    key: [u8; 4],
-    mask: [u8; 4],
+    key: Be32,
+    mask: Be32,
     check: L4Check,
     csum: &mut ProtoCsum,
 ) -> Option<Be32> {
     let old = *header_mut::<[u8; 4]>(bytes, at)?;
-    let new = masked(old, key, mask);
+    let new = masked(old, key.to_bytes(), mask.to_bytes());
     if new == old {
         return None;
     }
@@ -148,20 +160,20 @@ fn ipv4_change_dsfield(nh: &mut IpHdr, mask: u8, value: u8) {
     nh.tos = dsfield;
 }
 
-/// Sets fields of an IPv4 header; `key` and `mask` are `struct ovs_key_ipv4`.
-/// Fails with `ENOMEM`.
+/// Sets the time to live and updates the header's checksum. C: `set_ip_ttl()`.
+fn set_ip_ttl(nh: &mut IpHdr, new_ttl: u8, mask: u8) {
+    let new = new_ttl | (nh.ttl & !mask);
+    csum_replace2(&mut nh.check, [nh.ttl, 0], [new, 0]);
+    nh.ttl = new;
+}
+
+/// Sets fields of an IPv4 header. Fails with `ENOMEM`.
 pub(super) fn set_ipv4(
     skb: &mut SkBuff,
     flow_key: &mut SwFlowKey,
-    key: &[u8; 12],
-    mask: &[u8; 12],
+    key: &OvsKeyIpv4,
+    mask: &OvsKeyIpv4,
 ) -> Result {
-    // Addresses, protocol and fragment cannot be set and are not masked.
-    let [s0, s1, s2, s3, d0, d1, d2, d3, _, tos, ttl, _] = *key;
-    let [ms0, ms1, ms2, ms3, md0, md1, md2, md3, _, tos_mask, ttl_mask, _] = *mask;
-    let (src, src_mask) = ([s0, s1, s2, s3], [ms0, ms1, ms2, ms3]);
-    let (dst, dst_mask) = ([d0, d1, d2, d3], [md0, md1, md2, md3]);
-
     let nh_ofs = offset(skb.network_offset())?;
     let th_ofs = skb.transport_offset();
     let len = skb.len();
@@ -177,10 +189,19 @@ pub(super) fn set_ipv4(
     };
     let bytes = skb.ensure_writable(nh_end.max(check.end()))?;
 
-    let saddr = nh_ofs.wrapping_add(core::mem::offset_of!(IpHdr, saddr));
-    let daddr = nh_ofs.wrapping_add(core::mem::offset_of!(IpHdr, daddr));
-    let new_src = set_ip_addr(bytes, nh_ofs, saddr, src, src_mask, check, &mut csum);
-    let new_dst = set_ip_addr(bytes, nh_ofs, daddr, dst, dst_mask, check, &mut csum);
+    let mut set_addr = |at: usize, key, mask| {
+        set_ip_addr(
+            bytes,
+            nh_ofs,
+            nh_ofs.wrapping_add(at),
+            key,
+            mask,
+            check,
+            &mut csum,
+        )
+    };
+    let new_src = set_addr(offset_of!(IpHdr, saddr), key.ipv4_src, mask.ipv4_src);
+    let new_dst = set_addr(offset_of!(IpHdr, daddr), key.ipv4_dst, mask.ipv4_dst);
     if let Some(new) = new_src {
         flow_key.ipv4_src = new;
     }
@@ -189,15 +210,13 @@ pub(super) fn set_ipv4(
     }
 
     let nh = header_mut::<IpHdr>(bytes, nh_ofs).ok_or(ENOMEM)?;
-    if tos_mask != 0 {
-        ipv4_change_dsfield(nh, tos_mask, tos);
+    if mask.ipv4_tos != 0 {
+        ipv4_change_dsfield(nh, mask.ipv4_tos, key.ipv4_tos);
         flow_key.ip_tos = nh.tos;
     }
-    if ttl_mask != 0 {
-        let new = ttl | (nh.ttl & !ttl_mask);
-        csum_replace2(&mut nh.check, [nh.ttl, 0], [new, 0]);
-        nh.ttl = new;
-        flow_key.ip_ttl = new;
+    if mask.ipv4_ttl != 0 {
+        set_ip_ttl(nh, key.ipv4_ttl, mask.ipv4_ttl);
+        flow_key.ip_ttl = nh.ttl;
     }
 
     if new_src.is_some() || new_dst.is_some() {
@@ -208,31 +227,69 @@ pub(super) fn set_ipv4(
     Ok(())
 }
 
-/// The `N` bytes at `at` of a set action's value or mask.
-#[inline]
-fn part<const N: usize>(bytes: &[u8; 40], at: usize) -> [u8; N] {
-    bytes
-        .get(at..)
-        .and_then(|bytes| bytes.first_chunk::<N>())
-        .copied()
-        .unwrap_or([0; N])
+/// Sets an IPv6 address at `at` from `data`. Returns it if it was another one.
+///
+/// C: `mask_ipv6_addr()` and `set_ipv6_addr()`, where `recalculate_csum` is false
+/// `check` is none here.
+fn set_ipv6_addr(
+    bytes: &mut [u8],
+    at: usize,
+    key: [u8; 16],
+    mask: [u8; 16],
+    check: L4Check,
+    csum: &mut ProtoCsum,
+) -> Option<[u8; 16]> {
+    let old = *header_mut::<[u8; 16]>(bytes, at)?;
+    let new = masked(old, key, mask);
+    if new == old {
+        return None;
+    }
+    check.update(bytes, csum, |csum, check| {
+        csum.replace16(check, &old, &new);
+    });
+    *header_mut::<[u8; 16]>(bytes, at)? = new;
+    Some(new)
 }
 
-/// Sets fields of an IPv6 header; `key` and `mask` are `struct ovs_key_ipv6`.
-/// Fails with `ENOMEM`.
+/// Updates the sum over the packet, if it has one, as C does it, which takes the
+/// words of the header for words of the CPU's byte order.
+fn replace_complete(csum: &mut ProtoCsum, old: u32, new: u32) {
+    if csum.summed == IpSummed::Complete {
+        csum.csum = csum_replace(csum.csum, old, new);
+    }
+}
+
+/// Sets the traffic class. C: `set_ipv6_dsfield()`.
+fn set_ipv6_dsfield(csum: &mut ProtoCsum, nh: &mut Ipv6Hdr, tclass: u8, mask: u8) {
+    let old = nh.dsfield();
+    let new = tclass | (old & !mask);
+    replace_complete(csum, u32::from(old) << 12, u32::from(new) << 12);
+    nh.flow = Be32::new((nh.flow.get() & !(0xff << 20)) | (u32::from(new) << 20));
+}
+
+/// Sets the flow label. C: `set_ipv6_fl()`.
+fn set_ipv6_fl(csum: &mut ProtoCsum, nh: &mut Ipv6Hdr, fl: u32, mask: u32) {
+    // Four bits of the traffic class are in this, which are not masked.
+    let old = nh.flow.get() & 0x00ff_ffff;
+    let new = fl | (old & !mask);
+    nh.flow = Be32::new((nh.flow.get() & 0xff00_0000) | (new & 0x00ff_ffff));
+    replace_complete(csum, old.to_be(), new.to_be());
+}
+
+/// Sets the hop limit. C: `set_ipv6_ttl()`.
+fn set_ipv6_ttl(csum: &mut ProtoCsum, nh: &mut Ipv6Hdr, new_ttl: u8, mask: u8) {
+    let new = new_ttl | (nh.hop_limit & !mask);
+    replace_complete(csum, u32::from(nh.hop_limit) << 8, u32::from(new) << 8);
+    nh.hop_limit = new;
+}
+
+/// Sets fields of an IPv6 header. Fails with `ENOMEM`.
 pub(super) fn set_ipv6(
     skb: &mut SkBuff,
     flow_key: &mut SwFlowKey,
-    key: &[u8; 40],
-    mask: &[u8; 40],
+    key: &OvsKeyIpv6,
+    mask: &OvsKeyIpv6,
 ) -> Result {
-    // Where the fields of `struct ovs_key_ipv6` are.
-    const SRC: usize = 0;
-    const DST: usize = 16;
-    const LABEL: usize = 32;
-    const TCLASS: usize = 37;
-    const HLIMIT: usize = 38;
-
     let nh_ofs = offset(skb.network_offset())?;
     let nh_end = nh_ofs.wrapping_add(size_of::<Ipv6Hdr>());
     let mut csum = skb.proto_csum();
@@ -245,12 +302,11 @@ pub(super) fn set_ipv6(
     );
     skb.ensure_writable(nh_end.max(check.end()))?;
 
-    let mut changed = false;
-    let dst_mask = part::<16>(mask, DST);
     // With a routing header that has segments left, the checksum is over the
     // last address in it and not over the header's destination.
     let mut dst_check = check;
-    if dst_mask != [0; 16] {
+    // C: `is_ipv6_mask_nonzero()`.
+    if mask.ipv6_dst != [0; 16] {
         let nexthdr = skb.header::<Ipv6Hdr>(nh_ofs).ok_or(ENOMEM)?.nexthdr;
         if ipv6_ext_hdr(nexthdr) {
             let found = ipv6_find_hdr(skb, nh_end, nexthdr, Some(NEXTHDR_ROUTING), true);
@@ -261,74 +317,36 @@ pub(super) fn set_ipv6(
     }
 
     let bytes = skb.ensure_writable(nh_end.max(check.end()))?;
-    let mut set_addr = |at: usize, from: usize, check: L4Check| -> Option<[u8; 16]> {
-        let at = nh_ofs.wrapping_add(at);
-        let old = *header_mut::<[u8; 16]>(bytes, at)?;
-        let new = masked(old, part(key, from), part(mask, from));
-        if new == old {
-            return None;
-        }
-        check.update(bytes, &mut csum, |csum, check| {
-            csum.replace16(check, &old, &new);
-        });
-        *header_mut::<[u8; 16]>(bytes, at)? = new;
-        Some(new)
+    let mut set_addr = |at: usize, key, mask, check| {
+        set_ipv6_addr(bytes, nh_ofs.wrapping_add(at), key, mask, check, &mut csum)
     };
-    if let Some(new) = set_addr(core::mem::offset_of!(Ipv6Hdr, saddr), SRC, check) {
+    let saddr = offset_of!(Ipv6Hdr, saddr);
+    let daddr = offset_of!(Ipv6Hdr, daddr);
+    let new_src = set_addr(saddr, key.ipv6_src, mask.ipv6_src, check);
+    let new_dst = set_addr(daddr, key.ipv6_dst, mask.ipv6_dst, dst_check);
+    if let Some(new) = new_src {
         flow_key.ipv6_src = new;
-        changed = true;
     }
-    if let Some(new) = set_addr(core::mem::offset_of!(Ipv6Hdr, daddr), DST, dst_check) {
+    if let Some(new) = new_dst {
         flow_key.ipv6_dst = new;
-        changed = true;
     }
 
-    // The sum over the packet is updated as C does it, which takes the words
-    // of the header for words of the CPU's byte order.
-    let complete = csum.summed == IpSummed::Complete;
     let nh = header_mut::<Ipv6Hdr>(bytes, nh_ofs).ok_or(ENOMEM)?;
-
-    let [tclass_mask] = part(mask, TCLASS);
-    if tclass_mask != 0 {
-        let [tclass] = part(key, TCLASS);
-        let old = nh.dsfield();
-        let new = tclass | (old & !tclass_mask);
-        if complete {
-            let (old, new) = (u32::from(old) << 12, u32::from(new) << 12);
-            csum.csum = csum_replace(csum.csum, old, new);
-        }
-        nh.flow = Be32::new((nh.flow.get() & !(0xff << 20)) | (u32::from(new) << 20));
-        flow_key.ip_tos = new;
+    if mask.ipv6_tclass != 0 {
+        set_ipv6_dsfield(&mut csum, nh, key.ipv6_tclass, mask.ipv6_tclass);
+        flow_key.ip_tos = nh.dsfield();
     }
-
-    let label_mask = u32::from_be_bytes(part(mask, LABEL));
-    if label_mask != 0 {
-        let label = u32::from_be_bytes(part(key, LABEL));
-        // Four bits of the traffic class are in this, which are not masked.
-        let old = nh.flow.get() & 0x00ff_ffff;
-        let new = label | (old & !label_mask);
-        nh.flow = Be32::new((nh.flow.get() & 0xff00_0000) | (new & 0x00ff_ffff));
-        if complete {
-            csum.csum = csum_replace(csum.csum, old.to_be(), new.to_be());
-        }
+    if mask.ipv6_label.get() != 0 {
+        set_ipv6_fl(&mut csum, nh, key.ipv6_label.get(), mask.ipv6_label.get());
         flow_key.ipv6_label = Be32::new(nh.flow.get() & Ipv6Hdr::FLOWLABEL);
     }
-
-    let [hlimit_mask] = part(mask, HLIMIT);
-    if hlimit_mask != 0 {
-        let [hlimit] = part(key, HLIMIT);
-        let old = nh.hop_limit;
-        let new = hlimit | (old & !hlimit_mask);
-        if complete {
-            let (old, new) = (u32::from(old) << 8, u32::from(new) << 8);
-            csum.csum = csum_replace(csum.csum, old, new);
-        }
-        nh.hop_limit = new;
-        flow_key.ip_ttl = new;
+    if mask.ipv6_hlimit != 0 {
+        set_ipv6_ttl(&mut csum, nh, key.ipv6_hlimit, mask.ipv6_hlimit);
+        flow_key.ip_ttl = nh.hop_limit;
     }
 
     skb.apply_csum(csum);
-    if changed {
+    if new_src.is_some() || new_dst.is_some() {
         skb.clear_hash();
         skb.ct_clear();
     }
