@@ -8,6 +8,7 @@ use kernel::prelude::*;
 mod tests {
     use super::*;
     use crate::flow::{
+        headers::*,
         tunnel::MatchKey,
         SwFlowId, //
     };

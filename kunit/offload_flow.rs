@@ -4,6 +4,10 @@
 
 use kernel::prelude::*;
 
+pub(crate) use crate::flow::headers::{
+    ETH_P_8021AD,
+    ETH_P_8021Q, //
+};
 use crate::{
     flow::tunnel::MatchKey,
     flow_netlink::{

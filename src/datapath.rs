@@ -80,6 +80,16 @@ pub(crate) struct DpStatsPercpu {
     pub(crate) n_cache_hit: Counter,
 }
 
+/// As [`DpStatsPercpu`], of all CPUs.
+#[derive(Default)]
+pub(crate) struct DpStatsSum {
+    pub(crate) n_hit: u64,
+    pub(crate) n_missed: u64,
+    pub(crate) n_lost: u64,
+    pub(crate) n_mask_hit: u64,
+    pub(crate) n_cache_hit: u64,
+}
+
 /// The netlink ports that upcalls go to, by CPU.
 ///
 /// C: `struct dp_nlsk_pids`.
@@ -126,6 +136,8 @@ pub(crate) struct Datapath {
 impl Datapath {
     /// A datapath without ports or flows, made where it is to be: it is large for
     /// the stack.
+    ///
+    /// C: `ovs_dp_stats_init()` and `ovs_dp_vport_init()`.
     pub(crate) fn init(net: NetHandle) -> impl Init<Self, Error> {
         try_init!(Self {
             table <- FlowTable::init(),
@@ -201,6 +213,8 @@ impl Datapath {
 
     /// The port that has the datapath's name, which there always is while the
     /// datapath is in use.
+    ///
+    /// C: `ovs_dp_name()` is the name of its device.
     #[inline]
     pub(crate) fn local<'g>(&self, rcu: RcuRead<'g>) -> Option<&'g Vport> {
         self.port(OVSP_LOCAL, rcu)
@@ -237,21 +251,15 @@ impl Datapath {
         0
     }
 
-    /// The statistics, summed over all CPUs, in the order of
-    /// [`DpStatsPercpu`]'s fields.
-    pub(crate) fn stats_sum(&self) -> [u64; 5] {
-        let mut sum = [0u64; 5];
+    /// The statistics, summed over all CPUs.
+    pub(crate) fn stats_sum(&self) -> DpStatsSum {
+        let mut sum = DpStatsSum::default();
         self.stats.for_each(|s| {
-            let one = [
-                &s.n_hit,
-                &s.n_missed,
-                &s.n_lost,
-                &s.n_mask_hit,
-                &s.n_cache_hit,
-            ];
-            for (total, counter) in sum.iter_mut().zip(one) {
-                *total = total.wrapping_add(counter.get());
-            }
+            sum.n_hit = sum.n_hit.wrapping_add(s.n_hit.get());
+            sum.n_missed = sum.n_missed.wrapping_add(s.n_missed.get());
+            sum.n_lost = sum.n_lost.wrapping_add(s.n_lost.get());
+            sum.n_mask_hit = sum.n_mask_hit.wrapping_add(s.n_mask_hit.get());
+            sum.n_cache_hit = sum.n_cache_hit.wrapping_add(s.n_cache_hit.get());
         });
         sum
     }

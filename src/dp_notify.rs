@@ -35,6 +35,7 @@ use kernel_ext::{
 
 use crate::{
     datapath::{
+        genl::MCGROUP,
         ovs_net::{
             ovs_dp_detach_port,
             ports_of,
@@ -61,9 +62,6 @@ use crate::{
         Vport, //
     },
 };
-
-/// The only multicast group of the port family.
-const MCGROUP: u32 = 0;
 
 static DP_NOTIFY_WORK: StaticWork = StaticWork::new(
     ovs_dp_notify_wq,

@@ -24,15 +24,15 @@ use crate::{
         },
     },
     datapath::Datapath,
-    flow::key::SwFlowKey,
+    flow::{
+        headers::VLAN_HLEN,
+        key::SwFlowKey, //
+    },
     upcall::{
         ovs_dp_upcall,
         UpcallInfo, //
     },
 };
-
-/// Length of a VLAN tag, which counts even while it is not in the packet's data.
-const VLAN_HLEN: usize = 4;
 
 /// Looks a packet up and does what its flow says, or tells userspace.
 ///

@@ -7,6 +7,7 @@
 use kernel_ext::{
     net::{
         netdevice::DeviceName,
+        netlink::attr::nla_total_size,
         skbuff::SkBuff, //
     },
     sync::bh::BhRcu,
@@ -33,10 +34,6 @@ use crate::{
     flow::key::SwFlowKey,
     upcall::UpcallInfo, //
 };
-
-/// Length of an attribute's header, which is also what lengths are rounded up
-/// to.
-const NLA_HDRLEN: usize = 4;
 
 /// Traces an action that is about to be executed.
 #[cold]
@@ -97,18 +94,10 @@ fn with_packet(
     });
 }
 
-/// The length of an attribute in a list of others, of this payload.
-const fn in_list(payload: usize) -> usize {
-    let len = NLA_HDRLEN.saturating_add(payload);
-
-    // And as many as to the next multiple.
-    len.saturating_add(len.wrapping_neg() % NLA_HDRLEN)
-}
-
 /// The length of a list of actions in the form that C keeps them in.
 fn list_len(actions: &[Action]) -> usize {
     actions.iter().fold(0, |len: usize, action| {
-        len.saturating_add(in_list(attr_of(action).1))
+        len.saturating_add(nla_total_size(attr_of(action).1))
     })
 }
 
@@ -122,7 +111,7 @@ fn attr_of(action: &Action) -> (u32, usize) {
         ),
         Action::Set(set) => (set_type(set), set_len(set)),
         // A pointer, as a key of its own.
-        Action::SetTunnel(_) => (uapi::ovs_action_attr_OVS_ACTION_ATTR_SET, in_list(8)),
+        Action::SetTunnel(_) => (uapi::ovs_action_attr_OVS_ACTION_ATTR_SET, nla_total_size(8)),
         Action::PushVlan { .. } => (uapi::ovs_action_attr_OVS_ACTION_ATTR_PUSH_VLAN, 4),
         Action::PopVlan => (uapi::ovs_action_attr_OVS_ACTION_ATTR_POP_VLAN, 0),
         Action::PushEth { .. } => (uapi::ovs_action_attr_OVS_ACTION_ATTR_PUSH_ETH, 12),
@@ -140,23 +129,23 @@ fn attr_of(action: &Action) -> (u32, usize) {
         // A `struct sample_arg` comes first.
         Action::Sample(sample) => (
             uapi::ovs_action_attr_OVS_ACTION_ATTR_SAMPLE,
-            list_len(&sample.nested.actions).saturating_add(in_list(8)),
+            list_len(&sample.nested.actions).saturating_add(nla_total_size(8)),
         ),
         // `OVS_CLONE_ATTR_EXEC` comes first.
         Action::Clone(clone) => (
             uapi::ovs_action_attr_OVS_ACTION_ATTR_CLONE,
-            list_len(&clone.actions).saturating_add(in_list(4)),
+            list_len(&clone.actions).saturating_add(nla_total_size(4)),
         ),
         // A `struct check_pkt_len_arg` comes first, each list is in an attribute.
         Action::CheckPktLen(check) => (
             uapi::ovs_action_attr_OVS_ACTION_ATTR_CHECK_PKT_LEN,
-            in_list(4)
-                .saturating_add(in_list(list_len(&check.if_less_equal.actions)))
-                .saturating_add(in_list(list_len(&check.if_greater.actions))),
+            nla_total_size(4)
+                .saturating_add(nla_total_size(list_len(&check.if_less_equal.actions)))
+                .saturating_add(nla_total_size(list_len(&check.if_greater.actions))),
         ),
         Action::DecTtl(nested) => (
             uapi::ovs_action_attr_OVS_ACTION_ATTR_DEC_TTL,
-            in_list(list_len(&nested.actions)),
+            nla_total_size(list_len(&nested.actions)),
         ),
         Action::Psample(psample) => (
             uapi::ovs_action_attr_OVS_ACTION_ATTR_PSAMPLE,
@@ -196,5 +185,5 @@ fn set_len(set: &SetAction) -> usize {
         | SetField::Udp { .. }
         | SetField::Sctp { .. } => 4,
     };
-    in_list(len.saturating_mul(2))
+    nla_total_size(len.saturating_mul(2))
 }

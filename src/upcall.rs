@@ -14,13 +14,17 @@ use kernel_ext::{
             GenlHdr, //
         },
         netlink::{
-            attr::nla_total_size,
+            attr::{
+                nla_total_size,
+                NLA_MAX_PAYLOAD, //
+            },
             AttrWriter,
             NlMsg, //
         },
         skbuff::{
             IpSummed,
-            SkBuff, //
+            SkBuff,
+            SKB_GSO_UDP, //
         },
     },
     sync::bh::BhRcu,
@@ -199,6 +203,7 @@ fn queue_userspace_packet(
     sent
 }
 
+/// C: the end of `queue_userspace_packet()`, with `pad_packet()`.
 fn send_packet(
     ctx: BhRcu<'_>,
     dp: &Datapath,
@@ -307,12 +312,6 @@ fn put_egress_tun_info(ctx: BhRcu<'_>, skb: &SkBuff, w: &mut impl AttrWriter) ->
     ovs_nla_put_tunnel_info(w, info)?;
     w.nest_end(nest)
 }
-
-/// `gso_type`: the segments of this UDP packet are IP fragments.
-const SKB_GSO_UDP: u32 = 1 << 16;
-
-/// The most that an attribute can hold.
-const NLA_MAX_PAYLOAD: usize = u16::MAX as usize - 4;
 
 /// An attribute type as it is written.
 const fn attr(ty: uapi::ovs_packet_attr) -> u16 {

@@ -62,7 +62,8 @@ use crate::{
     flow::{
         headers::{
             eth_type_vlan,
-            ETH_P_TEB, //
+            ETH_P_TEB,
+            VLAN_HLEN, //
         },
         key::{
             MAC_PROTO_ETHERNET,
@@ -71,9 +72,6 @@ use crate::{
     },
     offload_ops::PortOffload, //
 };
-
-/// The length of a VLAN tag in bytes.
-const VLAN_HLEN: i64 = 4;
 
 /// What kind of port it is. C: `enum ovs_vport_type`, as far as there are such
 /// ports.
@@ -283,8 +281,8 @@ fn destroy(lock: &OvsGuard, vport: RcuArc<Vport>) {
 /// any for two.
 fn packet_length(skb: &SkBuff, dev: &NetDevice) -> i64 {
     let mut length = (skb.len() as i64).wrapping_sub(i64::from(dev.hard_header_len()));
-    if !skb.vlan_tag_present() && eth_type_vlan(skb.protocol()) {
-        length = length.wrapping_sub(VLAN_HLEN);
+    if !skb.vlan_tag_present() && eth_type_vlan(skb.protocol().get()) {
+        length = length.wrapping_sub(VLAN_HLEN as i64);
     }
     length.max(0)
 }
@@ -405,6 +403,8 @@ impl Vport {
     }
 
     /// Counts an upcall of a packet that came in on the port.
+    ///
+    /// C: `ovs_vport_update_upcall_stats()`.
     #[inline]
     pub(crate) fn count_upcall(&self, ctx: BhRcu<'_>, sent: bool) {
         let stats = self.upcall_stats.this(ctx);

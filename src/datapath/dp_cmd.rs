@@ -21,6 +21,7 @@ use kernel_ext::{
             SmallOp,
             NLM_F_MULTI, //
         },
+        netdevice::IFNAMSIZ,
         netlink::{
             nla_total_size,
             nla_total_size_64bit,
@@ -39,6 +40,7 @@ use kernel_ext::{
     },
     uapi, //
 };
+use zerocopy_derive::Immutable;
 
 use super::{
     dp_destroy,
@@ -49,7 +51,6 @@ use super::{
         name_of,
         ovs_notify,
         reply_hdr,
-        IFNAMSIZ,
         OVS_HEADER_LEN, //
     },
     get_dp,
@@ -79,8 +80,8 @@ const PER_CPU_PIDS: u32 = uapi::ovs_datapath_attr_OVS_DP_ATTR_PER_CPU_PIDS;
 const IFINDEX: u32 = uapi::ovs_datapath_attr_OVS_DP_ATTR_IFINDEX;
 const N_ATTRS: usize = uapi::ovs_datapath_attr___OVS_DP_ATTR_MAX as usize;
 
-const STATS_LEN: usize = size_of::<uapi::ovs_dp_stats>();
-const MEGAFLOW_STATS_LEN: usize = size_of::<uapi::ovs_dp_megaflow_stats>();
+const STATS_LEN: usize = size_of::<DpStats>();
+const MEGAFLOW_STATS_LEN: usize = size_of::<DpMegaflowStats>();
 
 const CMD_NEW: u32 = uapi::ovs_datapath_cmd_OVS_DP_CMD_NEW;
 const CMD_DEL: u32 = uapi::ovs_datapath_cmd_OVS_DP_CMD_DEL;
@@ -130,7 +131,7 @@ pub(super) static DP_DATAPATH_GENL_FAMILY: Family = genl::family(
 
 /// A buffer for a message about a datapath.
 ///
-/// C: `ovs_dp_cmd_alloc_info()`.
+/// C: `ovs_dp_cmd_alloc_info()` and `ovs_dp_cmd_msg_size()`.
 fn ovs_dp_cmd_alloc_info() -> Result<NlMsg> {
     let u32_size = nla_total_size(size_of::<u32>());
     let portids_len = size_of::<u32>().saturating_mul(nr_cpu_ids() as usize);
@@ -192,24 +193,49 @@ fn ovs_dp_cmd_fill_info(
 
 /// Puts `OVS_DP_ATTR_STATS` and `OVS_DP_ATTR_MEGAFLOW_STATS`.
 ///
+/// `struct ovs_dp_stats`.
+#[repr(C)]
+#[derive(IntoBytes, Immutable)]
+struct DpStats {
+    n_hit: u64,
+    n_missed: u64,
+    n_lost: u64,
+    n_flows: u64,
+}
+
+/// `struct ovs_dp_megaflow_stats`.
+#[repr(C)]
+#[derive(IntoBytes, Immutable)]
+struct DpMegaflowStats {
+    n_mask_hit: u64,
+    n_masks: u32,
+    pad0: u32,
+    n_cache_hit: u64,
+    pad1: u64,
+}
+
+const _: () = assert!(STATS_LEN == size_of::<uapi::ovs_dp_stats>());
+const _: () = assert!(MEGAFLOW_STATS_LEN == size_of::<uapi::ovs_dp_megaflow_stats>());
+
 /// C: `get_dp_stats()`.
 fn put_stats(dp: &Datapath, w: &mut impl AttrWriter, rcu: RcuRead<'_>) -> Result {
-    let [n_hit, n_missed, n_lost, n_mask_hit, n_cache_hit] = dp.stats_sum();
-    let n_flows = u64::from(dp.table.count());
-    // Also the padding after `n_masks`.
-    let [m0, m1, m2, m3] = dp.table.num_masks(rcu).to_ne_bytes();
-    let n_masks = u64::from_ne_bytes([m0, m1, m2, m3, 0, 0, 0, 0]);
+    let sum = dp.stats_sum();
+    let stats = DpStats {
+        n_hit: sum.n_hit,
+        n_missed: sum.n_missed,
+        n_lost: sum.n_lost,
+        n_flows: dp.table.count().into(),
+    };
+    let mega_stats = DpMegaflowStats {
+        n_mask_hit: sum.n_mask_hit,
+        n_masks: dp.table.num_masks(rcu),
+        pad0: 0,
+        n_cache_hit: sum.n_cache_hit,
+        pad1: 0,
+    };
 
-    w.put_64bit(
-        STATS as u16,
-        [n_hit, n_missed, n_lost, n_flows].as_bytes(),
-        PAD as u16,
-    )?;
-    w.put_64bit(
-        MEGAFLOW_STATS as u16,
-        [n_mask_hit, n_masks, n_cache_hit, 0].as_bytes(),
-        PAD as u16,
-    )
+    w.put_64bit(STATS as u16, stats.as_bytes(), PAD as u16)?;
+    w.put_64bit(MEGAFLOW_STATS as u16, mega_stats.as_bytes(), PAD as u16)
 }
 
 /// The datapath that a request is about: by name, or by interface index.
@@ -250,6 +276,8 @@ fn ovs_dp_reset_user_features(lock: &OvsGuard, info: &GenlInfo<'_>) {
 /// # Errors
 ///
 /// `EINVAL` if there is none or a part of one; `ENOMEM`.
+///
+/// C: `ovs_dp_set_upcall_portids()`.
 fn parse_portids(ids: Nlattr<'_>) -> Result<RcuArc<DpNlskPids>> {
     let chunks = ids.payload().chunks_exact(size_of::<u32>());
     if ids.is_empty() || !chunks.remainder().is_empty() {

@@ -37,13 +37,10 @@ use crate::conntrack::netlink::DP_CT_LIMIT_GENL_FAMILY;
 use crate::meter::cmd::DP_METER_GENL_FAMILY;
 
 /// The only multicast group of each family that has one.
-pub(super) const MCGROUP: u32 = 0;
+pub(crate) const MCGROUP: u32 = 0;
 
 /// The length of `struct ovs_header`: the datapath's interface index.
 pub(crate) const OVS_HEADER_LEN: usize = 4;
-
-/// The longest name of a device, with its NUL.
-pub(super) const IFNAMSIZ: usize = 16;
 
 /// A family as all of Open vSwitch's are: in all network namespaces, of
 /// commands that run in parallel, with `struct ovs_header`.
@@ -120,6 +117,8 @@ pub(super) fn ovs_notify(family: &Family, msg: NlMsg, info: &GenlInfo<'_>) {
 
 /// The families while they are registered. They go in the order of the
 /// fields.
+///
+/// Dropping it unregisters them. C: `dp_unregister_genl()`.
 pub(crate) struct Families {
     _datapath: Registration,
     _vport: Registration,

@@ -35,6 +35,7 @@ use crate::{
     },
     flow::{
         extract::key_extract_packet,
+        headers::ETH_HLEN,
         tunnel::MatchKey, //
     },
     flow_netlink::{
@@ -58,11 +59,8 @@ const N_ATTRS: usize = uapi::ovs_packet_attr___OVS_PACKET_ATTR_MAX as usize;
 
 const CMD_EXECUTE: u32 = uapi::ovs_packet_cmd_OVS_PACKET_CMD_EXECUTE;
 
-/// Length of an Ethernet header.
-const ETH_HLEN: u16 = 14;
-
 static PACKET_POLICY: [NlaPolicy; N_ATTRS] = NlaPolicy::table(&[
-    (PACKET, NlaPolicy::unspec(ETH_HLEN)),
+    (PACKET, NlaPolicy::unspec(ETH_HLEN as u16)),
     (KEY, NlaPolicy::nested()),
     (ACTIONS, NlaPolicy::nested()),
     (PROBE, NlaPolicy::flag()),

@@ -15,11 +15,6 @@ use kernel_ext::sync::rcu::{
 use super::state::OvsGuard;
 use crate::vport::Vport;
 
-/// How many port numbers there are: each is below this.
-///
-/// C: `DP_MAX_PORTS`.
-pub(crate) const DP_MAX_PORTS: u32 = 65535;
-
 /// Ports in a page of the map.
 const PAGE: usize = 256;
 
@@ -47,6 +42,8 @@ impl PortMap {
     }
 
     /// The page of a port number and its place there.
+    ///
+    /// C: `vport_hash_bucket()`.
     #[inline]
     fn locate(&self, port_no: u32) -> Option<(&RcuSlot<PortPage>, usize)> {
         let page = self.pages.get((port_no >> 8) as usize)?;
@@ -54,6 +51,8 @@ impl PortMap {
     }
 
     /// The port with this number.
+    ///
+    /// C: `ovs_lookup_vport()`.
     #[inline]
     pub(crate) fn get<'g>(&self, port_no: u32, rcu: RcuRead<'g>) -> Option<&'g Vport> {
         let (page, place) = self.locate(port_no)?;

@@ -22,6 +22,7 @@ use kernel_ext::{
             NLM_F_MULTI, //
         },
         namespace::Net,
+        netdevice::IFNAMSIZ,
         netlink::{
             nla_total_size,
             nla_total_size_64bit,
@@ -45,13 +46,11 @@ use super::{
         name_of,
         ovs_notify,
         reply_hdr,
-        IFNAMSIZ,
         OVS_HEADER_LEN, //
     },
     get_dp,
     get_dp_rcu,
     ovs_dp_detach_port,
-    ports::DP_MAX_PORTS,
     state::{
         ovs_lock,
         OvsGuard, //
@@ -60,6 +59,7 @@ use super::{
     OVSP_LOCAL, //
 };
 use crate::{
+    flow_netlink::uapi::DP_MAX_PORTS,
     offload_ops::offload,
     vport::{
         ovs_vport_add,
@@ -181,7 +181,7 @@ fn stats_bytes(vport: &Vport) -> [u8; STATS_LEN] {
 
 /// A buffer for a message about a port.
 ///
-/// C: `ovs_vport_cmd_alloc_info()`.
+/// C: `ovs_vport_cmd_alloc_info()` and `ovs_vport_cmd_msg_size()`.
 fn ovs_vport_cmd_alloc_info() -> Result<NlMsg> {
     let u32_size = nla_total_size(size_of::<u32>());
     let u64_size = nla_total_size_64bit(size_of::<u64>());
@@ -254,7 +254,7 @@ fn lookup_vport(info: &GenlInfo<'_>) -> Result<RcuArc<Vport>> {
     } else if let Some(port_no) = info.attr(PORT_NO) {
         let port_no = port_no.get_u32().ok_or(EINVAL)?;
 
-        if port_no >= DP_MAX_PORTS {
+        if port_no >= u32::from(DP_MAX_PORTS) {
             return Err(EFBIG);
         }
         let dp = get_dp_rcu(rcu, net, dp_ifindex).ok_or(ENODEV)?;
@@ -310,7 +310,7 @@ impl VportNew {
             }
             wanted
         } else {
-            (1..DP_MAX_PORTS)
+            (1..u32::from(DP_MAX_PORTS))
                 .find(|&port_no| dp.port(port_no, rcu).is_none())
                 .ok_or(EFBIG)?
         };
@@ -334,7 +334,7 @@ impl Doit for VportNew {
         }
 
         let port_no = info.attr(PORT_NO).and_then(|a| a.get_u32()).unwrap_or(0);
-        if port_no >= DP_MAX_PORTS {
+        if port_no >= u32::from(DP_MAX_PORTS) {
             return Err(EFBIG);
         }
 
@@ -484,7 +484,7 @@ impl Dumpit for VportGet {
         let guard = rcu::read_lock();
         let rcu = RcuRead::from(&guard);
         let dp = get_dp_rcu(rcu, net, genl::dp_ifindex(&info)).ok_or(ENODEV)?;
-        let mut from = u32::try_from(dump.arg(0)).unwrap_or(DP_MAX_PORTS);
+        let mut from = u32::try_from(dump.arg(0)).unwrap_or(u32::from(DP_MAX_PORTS));
 
         while let Some(vport) = dp.ports.next(from, rcu) {
             if ovs_vport_cmd_fill_info(vport, dump.msg(), net, hdr, rcu).is_err() {

@@ -21,6 +21,10 @@ pub(crate) use self::ipv6::ipv6_find_hdr;
 use kernel::prelude::*;
 use kernel_ext::{
     net::{
+        netdevice::{
+            ARPHRD_ETHER,
+            ARPHRD_NONE, //
+        },
         skbuff::SkBuff,
         tc_skb_ext::{
             self,
@@ -49,7 +53,8 @@ use super::{
         ETH_P_802_2,
         ETH_P_802_3_MIN,
         ETH_P_TEB,
-        VLAN_CFI_MASK, //
+        VLAN_CFI_MASK,
+        VLAN_HLEN, //
     },
     key::{
         SwFlowKey,
@@ -62,10 +67,6 @@ use super::{
 
 /// Where the Ethernet type is in an Ethernet header: behind two addresses.
 const ETH_TYPE_OFFSET: usize = 12;
-const VLAN_HLEN: usize = 4;
-
-const ARPHRD_ETHER: u16 = 1;
-const ARPHRD_NONE: u16 = 0xfffe;
 
 /// Makes sure that `len` bytes from the start of the packet are linear:
 /// `EINVAL` where it is shorter, `ENOMEM` where there is no memory.
@@ -109,11 +110,13 @@ fn parse_vlan_tag(skb: &mut SkBuff, offset: usize) -> Result<Option<VlanHead>> {
 #[inline]
 fn is_vlan_at(skb: &SkBuff, offset: usize) -> bool {
     skb.header::<Be16>(offset)
-        .is_some_and(|ethertype| eth_type_vlan(*ethertype))
+        .is_some_and(|ethertype| eth_type_vlan(ethertype.get()))
 }
 
 /// Parses up to two VLAN tags. The outer one is moved beside the packet if it
 /// is in it. Returns where the Ethernet type is.
+///
+/// C: `parse_vlan()`, and `clear_vlan()` before.
 #[inline]
 fn parse_vlan(skb: &mut SkBuff, key: &mut SwFlowKey) -> Result<usize> {
     let offset = ETH_TYPE_OFFSET;
@@ -197,7 +200,7 @@ fn key_extract(skb: &mut SkBuff, key: &mut SwFlowKey) -> Result {
     let offset;
     if key.mac_proto() == MAC_PROTO_NONE {
         let protocol = skb.protocol();
-        if eth_type_vlan(protocol) {
+        if eth_type_vlan(protocol.get()) {
             return Err(EINVAL);
         }
         key.eth_type = protocol;

@@ -17,6 +17,7 @@ use zerocopy_derive::{
 
 pub(crate) const ETH_HLEN: usize = size_of::<EthHdr>();
 
+// Ethernet types, host byte order.
 pub(crate) const ETH_P_802_3_MIN: u16 = 0x0600;
 pub(crate) const ETH_P_802_2: u16 = 0x0004;
 pub(crate) const ETH_P_IP: u16 = 0x0800;
@@ -33,6 +34,7 @@ pub(crate) const ETH_P_NSH: u16 = 0x894f;
 pub(crate) const IPPROTO_ICMP: u8 = 1;
 pub(crate) const IPPROTO_TCP: u8 = 6;
 pub(crate) const IPPROTO_UDP: u8 = 17;
+pub(crate) const IPPROTO_ICMPV6: u8 = NEXTHDR_ICMP;
 pub(crate) const IPPROTO_SCTP: u8 = 132;
 
 pub(crate) const NEXTHDR_HOP: u8 = 0;
@@ -50,10 +52,14 @@ pub(crate) const NDISC_NEIGHBOUR_ADVERTISEMENT: u16 = 136;
 /// In a key's or an action's TCI: there is a tag.
 pub(crate) const VLAN_CFI_MASK: u16 = 0x1000;
 
-/// Whether an Ethernet type is that of a VLAN tag. C: `eth_type_vlan()`.
+/// The length of a VLAN tag in bytes.
+pub(crate) const VLAN_HLEN: usize = 4;
+
+/// Whether an Ethernet type (host byte order) is that of a VLAN tag.
+/// C: `eth_type_vlan()`.
 #[inline]
-pub(crate) fn eth_type_vlan(ethertype: Be16) -> bool {
-    matches!(ethertype.get(), ETH_P_8021Q | ETH_P_8021AD)
+pub(crate) const fn eth_type_vlan(eth_type: u16) -> bool {
+    matches!(eth_type, ETH_P_8021Q | ETH_P_8021AD)
 }
 
 /// The length of an entry of an MPLS label stack, in bytes.

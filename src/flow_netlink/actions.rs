@@ -60,9 +60,6 @@ use zerocopy::FromBytes;
 /// How deep actions nest at most below the outermost list.
 const OVS_COPY_ACTIONS_MAX_DEPTH: u32 = 16;
 
-/// The length of an Ethernet header.
-const ETH_HLEN: u32 = 14;
-
 /// What C's copy of a clone has before its actions: `OVS_CLONE_ATTR_EXEC`.
 const CLONE_OVERHEAD: usize = nla_total_size(size_of::<u32>());
 
@@ -241,7 +238,7 @@ impl Copier<'_> {
 
             OVS_ACTION_ATTR_TRUNC => {
                 let max_len = a.get_u32().ok_or(EINVAL)?;
-                if max_len < ETH_HLEN {
+                if max_len < ETH_HLEN as u32 {
                     return Err(EINVAL);
                 }
                 Action::Trunc(max_len)

@@ -192,44 +192,30 @@ pub(crate) const OVS_FRAG_TYPE_MAX: u8 = OVS_FRAG_TYPE_LATER;
 /// C: `DP_MAX_PORTS`.
 pub(crate) const DP_MAX_PORTS: u16 = u16::MAX;
 
-// Ethernet types, host byte order.
-pub(crate) const ETH_P_802_3_MIN: u16 = 0x0600;
-pub(crate) const ETH_P_802_2: u16 = 0x0004;
-pub(crate) const ETH_P_IP: u16 = 0x0800;
-pub(crate) const ETH_P_ARP: u16 = 0x0806;
-pub(crate) const ETH_P_RARP: u16 = 0x8035;
-pub(crate) const ETH_P_8021Q: u16 = 0x8100;
-pub(crate) const ETH_P_IPV6: u16 = 0x86dd;
-pub(crate) const ETH_P_8021AD: u16 = 0x88a8;
-
-/// The bit of a VLAN's tag control information that says there is a tag.
-pub(crate) const VLAN_CFI_MASK: u16 = 0x1000;
-
-// IP protocols.
-pub(crate) const IPPROTO_ICMP: u8 = 1;
-pub(crate) const IPPROTO_TCP: u8 = 6;
-pub(crate) const IPPROTO_UDP: u8 = 17;
-pub(crate) const IPPROTO_ICMPV6: u8 = 58;
-pub(crate) const IPPROTO_SCTP: u8 = 132;
-
 pub(crate) use crate::flow::headers::{
     eth_p_mpls,
+    eth_type_vlan,
+    ETH_HLEN,
+    ETH_P_802_2,
+    ETH_P_802_3_MIN,
+    ETH_P_ARP,
+    ETH_P_IP,
+    ETH_P_IPV6,
     ETH_P_NSH,
+    ETH_P_RARP,
     ETH_P_TEB,
+    IPPROTO_ICMP,
+    IPPROTO_ICMPV6,
+    IPPROTO_SCTP,
+    IPPROTO_TCP,
+    IPPROTO_UDP,
     NDISC_NEIGHBOUR_ADVERTISEMENT,
-    NDISC_NEIGHBOUR_SOLICITATION, //
+    NDISC_NEIGHBOUR_SOLICITATION,
+    VLAN_CFI_MASK, //
 };
 
 /// The bits of an IPv6 flow label that have to be zero.
 pub(crate) const IPV6_LABEL_INVALID: u32 = 0xfff0_0000;
-
-/// Whether this Ethernet type (host byte order) is a VLAN tag's.
-///
-/// C: `eth_type_vlan()`.
-#[inline]
-pub(crate) const fn eth_type_vlan(eth_type: u16) -> bool {
-    matches!(eth_type, ETH_P_8021Q | ETH_P_8021AD)
-}
 
 /// Defines the payload of an attribute, as the userspace API has it.
 macro_rules! payload {

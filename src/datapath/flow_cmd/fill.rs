@@ -118,13 +118,9 @@ fn ovs_flow_cmd_fill_stats(flow: &SwFlow, w: &mut impl AttrWriter) -> Result {
         w.put_u64_64bit(USED, used_time(stats.used), PAD)?;
     }
     if stats.packets != 0 {
-        // `struct ovs_flow_stats`.
-        let mut bytes = [0; size_of::<uapi::ovs_flow_stats>()];
-        let (packets, rest) = bytes.split_at_mut(8);
-
-        packets.copy_from_slice(&stats.packets.to_ne_bytes());
-        rest.copy_from_slice(&stats.bytes.to_ne_bytes());
-        w.put_64bit(STATS, &bytes, PAD)?;
+        // `struct ovs_flow_stats`: `n_packets` and `n_bytes`.
+        let bytes = [stats.packets, stats.bytes];
+        w.put_64bit(STATS, bytes.as_bytes(), PAD)?;
     }
     let tcp_flags = u16::from_be(stats.tcp_flags) as u8;
     if tcp_flags != 0 {

@@ -4,9 +4,12 @@
 
 use kernel::prelude::*;
 use kernel_ext::{
-    net::skbuff::{
-        SkBuff,
-        SKB_GSO_UDP, //
+    net::{
+        netdevice::ARPHRD_ETHER,
+        skbuff::{
+            SkBuff,
+            SKB_GSO_UDP, //
+        },
     },
     uapi::{
         ovs_frag_type_OVS_FRAG_TYPE_FIRST as OVS_FRAG_TYPE_FIRST,
@@ -71,6 +74,7 @@ pub(super) fn key_extract_l3l4(skb: &mut SkBuff, key: &mut SwFlowKey, nh_ofs: us
     }
 }
 
+/// C: also `check_iphdr()`.
 #[inline]
 fn extract_ipv4(skb: &mut SkBuff, key: &mut SwFlowKey, nh_ofs: usize) -> Result {
     let malformed = |skb: &mut SkBuff| {
@@ -143,6 +147,8 @@ fn extract_ipv6(skb: &mut SkBuff, key: &mut SwFlowKey, nh_ofs: usize) -> Result 
 }
 
 /// Ports, and flags of TCP.
+///
+/// C: also `tcphdr_ok()`, `udphdr_ok()` and `sctphdr_ok()`.
 #[inline]
 fn extract_ports(skb: &mut SkBuff, key: &mut SwFlowKey, th_ofs: usize) {
     match key.ip_proto {
@@ -183,6 +189,8 @@ fn extract_ports(skb: &mut SkBuff, key: &mut SwFlowKey, th_ofs: usize) {
 }
 
 /// Type and code of ICMP and ICMPv6, where ports are in other protocols.
+///
+/// C: also `icmphdr_ok()` and `icmp6hdr_ok()`.
 #[inline]
 fn extract_icmp(skb: &mut SkBuff, key: &mut SwFlowKey, th_ofs: usize) {
     if !skb.may_pull(th_ofs.wrapping_add(size_of::<IcmpHdr>())) {
@@ -194,6 +202,7 @@ fn extract_icmp(skb: &mut SkBuff, key: &mut SwFlowKey, th_ofs: usize) {
     }
 }
 
+/// C: `parse_icmpv6()`.
 fn extract_icmpv6(skb: &mut SkBuff, key: &mut SwFlowKey, th_ofs: usize) -> Result {
     extract_icmp(skb, key, th_ofs);
     if !key.is_nd() {
@@ -258,10 +267,9 @@ fn parse_nd_options(options: &[u8], key: &mut SwFlowKey) -> bool {
     true
 }
 
+/// C: also `arphdr_ok()`.
 #[inline]
 fn extract_arp(skb: &mut SkBuff, key: &mut SwFlowKey, nh_ofs: usize) {
-    const ARPHRD_ETHER: u16 = 1;
-
     if !skb.may_pull(nh_ofs.wrapping_add(size_of::<ArpEthHeader>())) {
         return;
     }
