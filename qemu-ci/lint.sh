@@ -23,7 +23,8 @@ Checks (default: all): ${CHECKS[*]}
   shellcheck  shell scripts
   ruff        Python: lints and formatting
   gates       no unsafe code in src/, files below 800 lines, SPDX lines,
-              no file of src/ that uses one of a higher floor
+              no file of src/ that uses one of a higher floor, and
+              each function of the C module is named
   panics      no call of core::panicking from code of ours
   frames      no function of the module needs more than $MAX_FRAME bytes of stack
   compilefail what would be wrong in lint/compile_fail does not compile
@@ -145,7 +146,8 @@ make_ruff() {
 
 check_gates() {
 	in_tools python3 "$TOP/qemu-ci/lint/gates.py" "$TOP" < <(sources) &&
-		in_tools python3 "$TOP/qemu-ci/lint/rooms.py" "$TOP"
+		in_tools python3 "$TOP/qemu-ci/lint/rooms.py" "$TOP" &&
+		in_tools python3 "$TOP/qemu-ci/lint/names.py" "$TOP" "$KSRC/net/openvswitch"
 }
 
 check_panics() {

@@ -163,6 +163,7 @@ struct OvsModule {
 }
 
 impl kernel::Module for OvsModule {
+    /// C: `dp_init()`; dropping the fields is `dp_cleanup()`.
     fn init(_module: &'static ThisModule) -> Result<Self> {
         pr_info!("Open vSwitch switching datapath\n");
 

@@ -327,6 +327,8 @@ pub(super) fn parse_ct(attr: Nlattr<'_>, ipv6: bool, log: bool) -> Result<CtArgs
 /// without a helper for NAT, and with `ENOMEM`.
 ///
 /// C: `ovs_ct_copy_action()`.
+///
+/// C: also `key_to_nfproto()`.
 #[inline(never)]
 pub(crate) fn ovs_ct_copy_action(
     net: &Net,

@@ -116,6 +116,8 @@ enum Zone {
 /// bytes that are no whole element.
 ///
 /// C: the loop of `ovs_ct_limit_set_zone_limit()` and the other two.
+///
+/// C: also `check_zone_id()`.
 fn for_each_zone_limit(
     nla_zone_limit: Nlattr<'_>,
     what: &str,
@@ -183,7 +185,7 @@ impl Doit for CtLimitSet {
 /// `OVS_CT_LIMIT_CMD_DEL`.
 struct CtLimitDel;
 
-/// C: `ovs_ct_limit_cmd_del()`.
+/// C: `ovs_ct_limit_cmd_del()` and `ovs_ct_limit_del_zone_limit()`.
 impl Doit for CtLimitDel {
     fn doit(info: &GenlInfo<'_>) -> Result {
         let (mut reply, mark) = ovs_ct_limit_cmd_reply_start(info, CMD_DEL)?;

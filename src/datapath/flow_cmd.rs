@@ -156,6 +156,8 @@ impl<'a> Request<'a> {
     }
 
     /// Whether anyone wants a notification.
+    ///
+    /// C: `ovs_must_notify()`.
     fn must_notify(&self) -> bool {
         self.info.must_notify(&DP_FLOW_GENL_FAMILY, genl::MCGROUP)
     }
@@ -182,6 +184,8 @@ impl<'a> Request<'a> {
 
     /// Fills the notification, if there is to be one. That there is too little
     /// room would be a bug in the sizes; then nobody is notified.
+    ///
+    /// C: `ovs_flow_cmd_build_info()`.
     fn fill_notification(&self, flow: &SwFlow, msg: Option<NlMsg>, cmd: u32) -> Option<NlMsg> {
         let mut msg = msg?;
         match self.fill(flow, &flow.load_actions(), &mut msg, cmd) {
@@ -385,6 +389,8 @@ struct FlowSet;
 
 impl FlowSet {
     /// C: `ovs_nla_init_match_and_action()`.
+    ///
+    /// C: also `get_flow_actions()`.
     #[inline(never)]
     fn match_and_actions(req: &Request<'_>) -> Result<MatchAndActions> {
         let m = match req.info.attr(KEY) {

@@ -127,7 +127,7 @@ impl PernetOperations for OvsNetOps {
         Ok(ovs_net)
     }
 
-    /// C: `ovs_pre_exit_net()`.
+    /// C: `ovs_pre_exit_net()` and `ovs_ct_exit_start()`.
     #[cfg(CONFIG_NETFILTER_CONNCOUNT)]
     fn pre_exit(net: &PreExit<'_>, ovs_net: &OvsNet) {
         ovs_ct_limit_exit_start(net, &ovs_net.ct_limit_info, &ovs_lock());
@@ -170,6 +170,8 @@ impl OvsNet {
     }
 
     /// The first port that `f` accepts.
+    ///
+    /// C: `list_vports_from_net()`, which finds them all.
     fn find_port(&self, lock: &OvsGuard, f: impl Fn(&Vport) -> bool) -> Option<RcuArc<Vport>> {
         let mut index = 0usize;
         while let Some(dp) = self.dp(lock, index) {
@@ -232,6 +234,8 @@ pub(crate) fn ports_of(dp: &Datapath) -> impl Iterator<Item = RcuArc<Vport>> + '
 }
 
 /// The hash of a port's name.
+///
+/// C: `hash_bucket()` of `vport.c`.
 pub(crate) fn name_hash(name: &[u8]) -> u64 {
     // FNV-1a, and a finish that spreads it over all bits.
     let hash = name.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {

@@ -27,6 +27,8 @@ static OVS_MUTEX: StaticMutex = StaticMutex::new(c_str!("ovs_mutex"), static_loc
 ///
 /// Dropping it may sleep for long: the devices of internal ports that were
 /// deleted under the lock are unregistered then, and waited for.
+///
+/// C: `lockdep_ovsl_is_held()` of who asks for it, `ovs_unlock()` when dropped.
 pub(crate) struct OvsGuard {
     // In this order: see above.
     _guard: StaticMutexGuard,

@@ -228,12 +228,16 @@ impl SwFlowKey {
     }
 
     /// Whether the key still describes the packet.
+    ///
+    /// C: `is_flow_key_valid()`.
     #[inline]
     pub(crate) fn is_valid(&self) -> bool {
         self.mac_proto & SW_FLOW_KEY_INVALID == 0
     }
 
     /// Marks the key as no longer describing the packet.
+    ///
+    /// C: `invalidate_flow_key()`.
     #[inline]
     pub(crate) fn invalidate(&mut self) {
         self.mac_proto |= SW_FLOW_KEY_INVALID;

@@ -100,7 +100,7 @@ impl Table {
 /// Sets every payload in a stream of key attributes that was parsed to ones.
 /// Returns `None` if it is not such a stream.
 ///
-/// C: `mask_set_nlattr()`.
+/// C: `mask_set_nlattr()` and `nlattr_set()`.
 fn mask_set_nlattr(stream: &mut [u8], table: Table, depth: u32) -> Option<()> {
     let mut rest = stream;
     while !rest.is_empty() {

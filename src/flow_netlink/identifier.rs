@@ -14,7 +14,7 @@ use kernel_ext::net::netlink::Nlattr;
 
 /// The UFID of a request. One of a wrong length is logged and taken as none.
 ///
-/// C: `ovs_nla_get_ufid()`.
+/// C: `ovs_nla_get_ufid()` and `get_ufid_len()`.
 pub(crate) fn ovs_nla_get_ufid(attr: Option<Nlattr<'_>>, log: bool) -> Option<SwFlowId> {
     let attr = attr?;
     let ufid = SwFlowId::ufid(attr.payload());

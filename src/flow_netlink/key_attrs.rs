@@ -191,7 +191,8 @@ impl<'a> KeyAttrs<'a> {
     /// Adds the attributes of a key, of a mask, or of an encapsulation in one
     /// of them.
     ///
-    /// C: `parse_flow_nlattrs()` and `parse_flow_mask_nlattrs()`.
+    /// C: `__parse_flow_nlattrs()`, `parse_flow_nlattrs()` and `parse_flow_mask_nlattrs()`,
+    /// with `is_all_zero()`.
     pub(super) fn parse(&mut self, mut attrs: AttrIter<'a>, part: Part, log: bool) -> Result {
         for attr in attrs.by_ref() {
             let ty = attr.ty();

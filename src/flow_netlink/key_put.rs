@@ -37,7 +37,7 @@ use zerocopy::IntoBytes;
 /// The room that a key's attributes need at most, in bytes. It is what C
 /// reserves, so that buffers are of the same size.
 ///
-/// C: `ovs_key_attr_size()`.
+/// C: `ovs_key_attr_size()`, and `ovs_nsh_key_attr_size()` within.
 pub(crate) const fn ovs_key_attr_size() -> usize {
     const fn nsh() -> usize {
         nla_total_size(8) // BASE

@@ -74,6 +74,7 @@ struct InternalDev {
 }
 
 impl NetDeviceOps for InternalDev {
+    /// C: `internal_dev_getinfo()`.
     const DRIVER: &'static CStr = c_str!("openvswitch");
 
     fn ops() -> &'static DeviceOps<Self> {
@@ -102,11 +103,13 @@ impl NetDeviceOps for InternalDev {
             .random_address();
     }
 
+    /// C: `internal_dev_open()`.
     fn open(&self, dev: &NetDevice, _rtnl: Rtnl<'_>) -> Result {
         dev.start_queue();
         Ok(())
     }
 
+    /// C: `internal_dev_stop()`.
     fn stop(&self, dev: &NetDevice, _rtnl: Rtnl<'_>) -> Result {
         dev.stop_queue();
         Ok(())

@@ -67,7 +67,7 @@ pub(super) fn create(lock: &OvsGuard, parms: &VportParms<'_>) -> Result<RcuArc<V
 /// Ties a port to its device: the local port's device becomes the master, and
 /// the datapath gets what the device receives.
 ///
-/// C: `ovs_netdev_link()`.
+/// C: `ovs_netdev_link()`, and `get_dpdev()` for the master.
 fn link(_lock: &OvsGuard, vport: &RcuArc<Vport>) -> Result {
     let dev = vport.dev();
     let local = vport.dp().ports.load(OVSP_LOCAL).ok_or(ENODEV)?;
@@ -111,7 +111,7 @@ pub(crate) fn ovs_netdev_detach_dev(dev: &NetDevice, rtnl: Rtnl<'_>) {
     dev.set_ovs_port(false, rtnl);
 }
 
-/// C: `netdev_destroy()`.
+/// C: `netdev_destroy()` and `vport_netdev_free()`.
 pub(super) fn destroy(_lock: &OvsGuard, vport: RcuArc<Vport>) {
     let dev = vport.dev();
     // After the device was unregistered, it is untied already.
