@@ -5,7 +5,7 @@
 # shellcheck disable=SC2317 # the checks are called by name
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-CHECKS=(rustfmt clippy model sparse checkpatch shellcheck ruff gates panics frames compilefail)
+CHECKS=(rustfmt clippy model sparse checkpatch shellcheck ruff gates panics frames compilefail specs)
 # The kernel's CONFIG_FRAME_WARN for 64 bits, which is for C alone.
 MAX_FRAME=2048
 
@@ -28,6 +28,7 @@ Checks (default: all): ${CHECKS[*]}
   panics      no call of core::panicking from code of ours
   frames      no function of the module needs more than $MAX_FRAME bytes of stack
   compilefail what would be wrong in lint/compile_fail does not compile
+  specs       netlink policies are those of the kernel's YNL specifications
 TXT
 }
 
@@ -112,7 +113,7 @@ check_shellcheck() {
 	local files setup=() others=() f
 	mapfile -t files < <(
 		{
-			sources '*.sh' '.ci/*'
+			sources '*.sh' '.ci/*' ':!*.yml'
 			sources | while read -r f; do
 				! head -c 64 "$f" | grep -aqE '^#!/bin/(ba)?sh' || echo "$f"
 			done
@@ -166,6 +167,10 @@ check_compilefail() {
 	mapfile -t files < <(sources 'qemu-ci/lint/compile_fail/*.rs')
 	lint_build modules || { tail -n 20 "$LOG/lint-build.log"; return 1; }
 	in_tools python3 "$TOP/qemu-ci/lint/compile_fail.py" "$BUILD" "${files[@]/#/$TOP/}"
+}
+
+check_specs() {
+	in_tools python3 "$TOP/qemu-ci/lint/specs.py" "$TOP" "$KSRC"
 }
 
 passed=0 failed=0 skipped=0
