@@ -10,7 +10,8 @@ V ?= 0
 BUILD := qemu-ci/build.sh $(if $(KDIR),--kdir '$(KDIR)')
 
 .PHONY: all modules install setup demo check check-all check-kernel kunit bench lint rustdoc \
-	selftests suite diff mlx5-check mlx5-demo offload-check offload-bench clean distclean help
+	selftests suite diff deb deb-check mlx5-check mlx5-demo offload-check offload-bench clean \
+	distclean help
 
 all: modules
 
@@ -19,6 +20,9 @@ modules:
 
 install:
 	@qemu-ci/install.sh
+
+deb:
+	@KDIR='$(KDIR)' tools/net/package/deb.sh $(DEB_ARGS)
 
 setup:
 	@qemu-ci/setup/all.sh
@@ -34,6 +38,9 @@ check-all:
 
 check-kernel:
 	@qemu-ci/check-kernel.sh $(CHECK_KERNEL_ARGS)
+
+deb-check:
+	@qemu-ci/deb-check.sh
 
 kunit:
 	@qemu-ci/kunit.sh $(KUNIT_ARGS)
@@ -79,6 +86,8 @@ help:
 	@echo '  make                 build openvswitch.ko for the stock Debian kernel'
 	@echo '  make KDIR=DIR        build it for the kernel build tree DIR'
 	@echo '  make install         put it into updates/ of its kernel and run depmod (root)'
+	@echo '  make deb             Debian packages of it, for DKMS, and of ovs-offload, in target/deb;'
+	@echo '                       with DEB_ARGS=--modules also of the built module (root)'
 	@echo '  make clean           remove what was built in this tree'
 	@echo ''
 	@echo 'Showing and testing it (root; everything is fetched into the cache):'
@@ -87,6 +96,7 @@ help:
 	@echo '  make check           the tests; ends with N passed, N failed, N skipped'
 	@echo '  make check-all       the same with the long lists; into Documentation/check-all.rst'
 	@echo "  make check-kernel    Open vSwitch's own tests of the kernel module, on C and ours"
+	@echo '  make deb-check       the Debian packages: lintian, install, upgrade, removal'
 	@echo '  make suite           the differential suite alone'
 	@echo '  make diff            the same generated messages and packets on C and ours'
 	@echo '  make selftests       the kernel selftests of openvswitch alone'
