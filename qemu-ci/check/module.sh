@@ -75,6 +75,35 @@ parameters() {
 		done' "$TOP/tools/net/ovs-offload"
 }
 
+# refuses WANT NAME [LINE...]: build.sh says WANT, in one line, of a build tree NAME
+# with LINEs in its .config; without any, the tree is not there.
+refuses() {
+	local want=$1 name=$2 dir out rc=0
+	shift 2
+	dir=$(mktemp -d)
+	[ $# = 0 ] || {
+		mkdir "$dir/$name"
+		touch "$dir/$name/Makefile"
+		printf '%s\n' "$@" >"$dir/$name/.config"
+	}
+	out=$("$TOP/qemu-ci/build.sh" --kdir "$dir/$name" modules 2>&1) || rc=$?
+	rm -r "$dir"
+	[ "$rc" != 0 ] && [[ $out = "error: "*"$want"* ]] && [[ $out != *$'\n'* ]] || {
+		printf 'exit %d: %s\n' "$rc" "$out"
+		return 1
+	}
+}
+
+RUSTC=CONFIG_RUSTC_VERSION_TEXT
+expect 'a KDIR that is not there is refused' refuses 'does not exist: give' linux-headers-7.3.4-x
+expect 'a kernel without modules is refused' refuses 'has no CONFIG_MODULES' \
+	linux-headers-7.3.4-x CONFIG_RUST=y
+expect "a kernel without Rust, as Debian's 6.12, is refused" refuses 'has no CONFIG_RUST=y: boot one' \
+	linux-headers-6.12.1-amd64 CONFIG_MODULES=y
+expect 'a kernel of another compiler is refused' refuses "was built with 'rustc 1.99.0'" \
+	linux-headers-7.3.4-x CONFIG_MODULES=y CONFIG_RUST=y "$RUSTC=\"rustc 1.99.0\""
+expect 'a kernel whose source is not at hand is refused' refuses 'the matching source (6.19.1) is not' \
+	linux-headers-6.19.1-x CONFIG_MODULES=y CONFIG_RUST=y "$RUSTC=\"$(in_tools rustc --version)\""
 expect 'the module builds' built
 expect 'the build has no warning' no_warnings
 expect 'it is called openvswitch' is "$(field name)" openvswitch
