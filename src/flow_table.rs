@@ -14,6 +14,7 @@
 
 pub(crate) mod cache;
 pub(crate) mod mask;
+mod tree;
 
 use core::sync::atomic::{
     AtomicU32,
@@ -52,6 +53,7 @@ use self::{
         MaskEntry,
         WholeMask, //
     },
+    tree::MaskTree, //
 };
 use crate::{
     actions::SwFlowActions,
@@ -74,6 +76,9 @@ const MC_DEFAULT_HASH_ENTRIES: u32 = 256;
 
 /// Up to so many masks are tried without asking the cache.
 const FEW_MASKS: usize = 2;
+
+/// How many flows are put into a new tree of masks before others may run.
+const FLOWS_AT_ONCE: usize = 1024;
 
 /// How many trains of packets a CPU tells apart: packets of one flow that come
 /// behind each other, but for those of other ports, or of other rounds through
@@ -106,11 +111,15 @@ pub(crate) struct FlowTable {
     /// 1, or 0 while that is turned off.
     train_hits: AtomicU32,
     masks: RcuVec<MaskEntry>,
+    /// The masks again, if they are many.
+    tree: RcuSlot<MaskTree>,
     cache: RcuSlot<MaskCache>,
     /// What any of the masks looks at.
     union: RcuSlot<WholeMask>,
     /// All flows by what userspace names them by.
     ids: RcuTable<SwFlow>,
+    /// All masks by their seeds.
+    masks_by_seed: RcuTable<FlowMask>,
     /// Masks that no flow has any more.
     unused_masks: AtomicUsize,
     seeds: HashSeeds,
@@ -125,12 +134,14 @@ impl FlowTable {
             flows: RememberingTable::new(1024)?,
             train_hits: AtomicU32::new(1),
             masks: RcuVec::new()?,
+            tree: RcuSlot::empty(),
             cache: RcuSlot::new(MaskCache::new(MC_DEFAULT_HASH_ENTRIES, 0)?),
             union: RcuSlot::new(RcuArc::init(
                 WholeMask::init(&[0; MATCH_WORDS]),
                 GFP_KERNEL,
             )?),
             ids: RcuTable::new(1024)?,
+            masks_by_seed: RcuTable::new(16)?,
             unused_masks: AtomicUsize::new(0),
             seeds <- HashSeeds::new(),
         }? Error)
@@ -240,6 +251,12 @@ impl FlowTable {
             n_mask_hit: u32::from(tried.is_some()),
             ..Lookup::default()
         };
+        if masks.len() > FEW_MASKS {
+            if let Some(tree) = self.tree.get(ctx.rcu()) {
+                let tried = tried.and_then(|place| masks.get(place));
+                return self.lookup_tree(ctx, train, tree, key, tried);
+            }
+        }
         for (place, mask) in (0..masks.len()).zip(masks) {
             if tried == Some(place) {
                 continue;
@@ -251,6 +268,37 @@ impl FlowTable {
             }
         }
         (found, 0)
+    }
+
+    /// [`Self::lookup_all`] of many masks.
+    #[inline(never)]
+    fn lookup_tree<'g>(
+        &self,
+        ctx: BhRcu<'g>,
+        train: Memory<'_, SwFlow>,
+        tree: &'g MaskTree,
+        key: KeyRef<'_>,
+        tried: Option<&MaskEntry>,
+    ) -> (Lookup<'g>, usize) {
+        let mut found = Lookup {
+            n_mask_hit: u32::from(tried.is_some()),
+            ..Lookup::default()
+        };
+        let tried = tried.map(|tried| RcuArc::as_ptr(tried.mask()));
+        let mut place = 0;
+        tree.find(&self.seeds, key, ctx.rcu(), |mask| {
+            if tried == Some(RcuArc::as_ptr(mask.mask())) {
+                return false;
+            }
+            found.n_mask_hit = found.n_mask_hit.wrapping_add(1);
+            found.flow = self.masked_flow_lookup(ctx, train, mask, key);
+            if found.flow.is_none() {
+                return false;
+            }
+            place = mask.mask().place();
+            true
+        });
+        (found, place)
     }
 
     /// The flow that `key` matches under one mask, which is noted in `train`.
@@ -276,11 +324,20 @@ impl FlowTable {
         let key = key.as_ref();
         let guard = kernel::sync::rcu::read_lock();
         let rcu = RcuRead::from(&guard);
-        self.masks.get(rcu).iter().find_map(|mask| {
+        let look = |mask: &MaskEntry| {
             let hash = mask.hash(&self.seeds, key);
             let found = self.flows.find(hash, rcu, |flow| mask.matches(key, flow))?;
             self.flows.find_arc(hash, |flow| core::ptr::eq(flow, found))
-        })
+        };
+        let Some(tree) = self.tree.get(rcu) else {
+            return self.masks.get(rcu).iter().find_map(look);
+        };
+        let mut found = None;
+        tree.find(&self.seeds, key, rcu, |mask| {
+            found = look(mask);
+            found.is_some()
+        });
+        found
     }
 
     /// The flow with this mask and this key, which is masked.
@@ -334,21 +391,27 @@ impl FlowTable {
         let id_hash_of = |f: &SwFlow| id_hash(&self.seeds, f.id());
         let id_hash = id_hash_of(&flow);
 
+        self.renew_tree();
+        if new_mask {
+            self.publish_mask(&mask)?;
+        }
+        self.announce_flow(&mask, key);
         // The new flow becomes visible to packets last.
-        self.ids.insert(id_hash, flow.clone(), id_hash_of)?;
         let inserted = self
-            .flows
-            .insert(hash, flow.clone(), SwFlow::hash)
+            .ids
+            .insert(id_hash, flow.clone(), id_hash_of)
             .and_then(|()| {
-                if new_mask {
-                    self.publish_mask(&mask)
-                } else {
-                    Ok(())
-                }
+                self.flows
+                    .insert(hash, flow.clone(), SwFlow::hash)
+                    .inspect_err(|_| {
+                        self.ids.remove(id_hash, &flow);
+                    })
             });
         if let Err(e) = inserted {
-            self.ids.remove(id_hash, &flow);
-            self.flows.remove(hash, &flow);
+            if new_mask {
+                // It is there without a flow.
+                self.unused_masks.fetch_add(1, Ordering::Relaxed);
+            }
             return Err(e);
         }
         if !new_mask && mask.is_unused() {
@@ -385,6 +448,11 @@ impl FlowTable {
     /// Takes a flow that has lost its name away from packets, too.
     fn hide(&self, flow: &SwFlow) {
         self.flows.remove(flow.hash(), flow);
+        let guard = rcu::read_lock();
+        if let Some(tree) = self.tree.get(RcuRead::from(&guard)) {
+            tree.flow_removed();
+        }
+        drop(guard);
         if flow.mask().remove_flow() {
             self.unused_masks.fetch_add(1, Ordering::Relaxed);
             self.drop_unused_masks();
@@ -457,13 +525,7 @@ impl FlowTable {
 
     fn find_or_make_mask(&self, key: &MatchKey) -> Result<(RcuArc<FlowMask>, bool)> {
         let seed = FlowMask::seed_of(key, &self.seeds);
-        let found = self.masks.with(|masks| {
-            masks
-                .iter()
-                .find(|m| m.is(seed, key))
-                .map(|m| m.mask().clone())
-        });
-        match found {
+        match self.masks_by_seed.find_arc(seed, |m| m.key() == key) {
             Some(mask) => Ok((mask, false)),
             None => Ok((self.make_mask(key)?, true)),
         }
@@ -478,25 +540,108 @@ impl FlowTable {
     /// Has lookups try a new mask. Out of line, as [`Self::make_mask`].
     #[inline(never)]
     fn publish_mask(&self, mask: &RcuArc<FlowMask>) -> Result {
-        let union = self.union_with(Some(mask.key()))?;
-        self.masks.push(MaskEntry::new(mask.clone()))?;
-        self.union.replace(Some(union));
+        let union = self.union_with(mask.key())?;
+        self.masks_by_seed
+            .insert(mask.seed(), mask.clone(), FlowMask::seed)?;
+        mask.set_place(self.masks.with(<[_]>::len));
+        if let Err(e) = self.masks.push(MaskEntry::new(mask.clone())) {
+            self.masks_by_seed.remove(mask.seed(), mask);
+            return Err(e);
+        }
+        if let Some(tree) = self.tree.load() {
+            if tree.add_mask(mask, &self.seeds).is_err() {
+                self.tree.replace(None);
+            }
+        }
+        if let Some(union) = union {
+            self.union.replace(Some(union));
+        }
         Ok(())
     }
 
-    /// The bits of all masks and of one more.
-    fn union_with(&self, more: Option<&MatchKey>) -> Result<RcuArc<WholeMask>> {
-        let mut union = [0; MATCH_WORDS];
-        let mut add = |key: &MatchKey| {
-            for (all, word) in union.iter_mut().zip(key.words()) {
-                *all |= word;
+    /// Has lookups find a flow of this key under this mask, which is about to be
+    /// in the table.
+    #[inline]
+    fn announce_flow(&self, mask: &FlowMask, key: KeyRef<'_>) {
+        let guard = rcu::read_lock();
+        let rcu = RcuRead::from(&guard);
+        if let Some(tree) = self.tree.get(rcu) {
+            if tree.add_flow(&self.seeds, mask, key, rcu).is_err() {
+                self.tree.replace(None);
             }
-        };
-        self.masks
-            .with(|masks| masks.iter().for_each(|m| add(m.mask().key())));
-        if let Some(key) = more {
-            add(key);
         }
+    }
+
+    /// Makes a tree of the masks where there are many and it is missing, or a
+    /// better one. Without memory there is none: all masks are tried then.
+    #[inline]
+    fn renew_tree(&self) {
+        let guard = rcu::read_lock();
+        let wanted = match self.tree.get(RcuRead::from(&guard)) {
+            Some(tree) => tree.is_stale(),
+            None => self.masks.get(RcuRead::from(&guard)).len() > tree::MANY_MASKS,
+        };
+        drop(guard);
+        if wanted {
+            let tree = self.make_tree();
+            self.tree.replace(tree.ok());
+        }
+    }
+
+    /// A tree of all masks and flows.
+    #[inline(never)]
+    fn make_tree(&self) -> Result<RcuArc<MaskTree>> {
+        let (old, flows) = (self.tree.load(), self.flows.len());
+        // A copy: the tree has arrays of masks itself, with locks of the same class.
+        let mut masks = KVVec::new();
+        self.masks
+            .with(|all| masks.extend_from_slice(all, GFP_KERNEL))?;
+        let tree = MaskTree::build(&masks, flows, old.as_deref(), &self.seeds)?;
+        let mut next = Some(0);
+        while let Some(start) = next {
+            let guard = rcu::read_lock();
+            let rcu = RcuRead::from(&guard);
+            let (mut result, mut left) = (Ok(()), FLOWS_AT_ONCE);
+            next = self.flows.walk(start, rcu, |flow| {
+                if left == 0 {
+                    return false;
+                }
+                left = left.wrapping_sub(1);
+                let added = tree.add_flow(&self.seeds, flow.mask(), flow.key().as_ref(), rcu);
+                result = result.and(added);
+                true
+            });
+            result?;
+        }
+        Ok(tree)
+    }
+
+    /// The bits of all masks and of one more; nothing if that has none that the
+    /// others have not.
+    fn union_with(&self, key: &MatchKey) -> Result<Option<RcuArc<WholeMask>>> {
+        let old = self.union.load();
+        if old.as_ref().is_some_and(|old| old.covers(key.words())) {
+            return Ok(None);
+        }
+        let mut union = *key.words();
+        for (i, bits) in old.iter().flat_map(|old| old.iter()) {
+            if let Some(word) = union.get_mut(i) {
+                *word |= bits;
+            }
+        }
+        RcuArc::init(WholeMask::init(&union), GFP_KERNEL).map(Some)
+    }
+
+    /// The bits of all masks.
+    fn union_of_all(&self) -> Result<RcuArc<WholeMask>> {
+        let mut union = [0; MATCH_WORDS];
+        self.masks.with(|masks| {
+            for mask in masks {
+                for (all, word) in union.iter_mut().zip(mask.mask().key().words()) {
+                    *all |= word;
+                }
+            }
+        });
         RcuArc::init(WholeMask::init(&union), GFP_KERNEL)
     }
 
@@ -509,10 +654,27 @@ impl FlowTable {
         if unused.saturating_mul(4) < self.masks.with(<[_]>::len) {
             return;
         }
-        if self.masks.retain(|m| !m.mask().is_unused()).is_ok() {
-            self.unused_masks.store(0, Ordering::Relaxed);
+        let keep = |m: &MaskEntry| {
+            let unused = m.mask().is_unused();
+            if unused {
+                self.masks_by_seed.remove(m.mask().seed(), m.mask());
+            }
+            !unused
+        };
+        if self.masks.retain(keep).is_err() {
+            return;
         }
-        if let Ok(union) = self.union_with(None) {
+        self.unused_masks.store(0, Ordering::Relaxed);
+        let left = self.masks.with(|masks| {
+            for (place, mask) in (0..masks.len()).zip(masks) {
+                mask.mask().set_place(place);
+            }
+            masks.len()
+        });
+        if left < tree::FEW_MASKS_AGAIN {
+            self.tree.replace(None);
+        }
+        if let Ok(union) = self.union_of_all() {
             self.union.replace(Some(union));
         }
     }

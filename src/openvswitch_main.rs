@@ -84,6 +84,9 @@ mod kunit_flow_netlink_actions;
 #[path = "../kunit/flow_table.rs"]
 mod kunit_flow_table;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
+#[path = "../kunit/flow_table_masks.rs"]
+mod kunit_flow_table_masks;
+#[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]
 #[path = "../kunit/meter.rs"]
 mod kunit_meter;
 #[cfg(CONFIG_OPENVSWITCH_KUNIT_TEST)]

@@ -3,6 +3,7 @@
 //! Masks, compiled to the words they use.
 
 use core::sync::atomic::{
+    AtomicU32,
     AtomicUsize,
     Ordering, //
 };
@@ -15,6 +16,7 @@ use kernel_ext::{
     sync::rcu::RcuArc, //
 };
 
+use super::tree::LEVELS;
 use crate::flow::{
     tunnel::{
         KeyRef,
@@ -66,7 +68,7 @@ impl HashSeeds {
 
 /// A mask as the list of the words that are not wholly wildcarded; as many as
 /// `N` of them.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct CompactMask<const N: usize> {
     n: u8,
     index: [u8; N],
@@ -103,9 +105,34 @@ impl<const N: usize> CompactMask<N> {
         Some(())
     }
 
+    /// Of a mask just some bits, which `keep` gives for each word; and of those
+    /// the first `N` words that have any.
+    pub(super) fn of_bits(words: &[u64; MATCH_WORDS], keep: impl Fn(usize) -> u64) -> Self {
+        let mut some = [0; MATCH_WORDS];
+        for (i, (some, word)) in (0..MATCH_WORDS).zip(some.iter_mut().zip(words)) {
+            if *word != 0 {
+                *some = word & keep(i);
+            }
+        }
+        let mut compact = Self {
+            n: 0,
+            index: [0; N],
+            bits: [0; N],
+        };
+        // Fewer words are the mask of a few more packets.
+        let _ = compact.compile(&some);
+        compact
+    }
+
+    /// A number for these words and bits.
+    pub(super) fn seed(&self, seeds: &HashSeeds) -> u64 {
+        let all = |h: u64, (i, bits)| h.wrapping_add(seeds.word(i, bits));
+        fold(self.iter().fold(0, all))
+    }
+
     /// Which words, and which of their bits.
     #[inline]
-    fn iter(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
         self.index
             .get(..usize::from(self.n))
             .unwrap_or_default()
@@ -170,7 +197,21 @@ impl WholeMask {
             Ok(())
         })
     }
+
+    /// Whether all these bits are in it.
+    pub(super) fn covers(&self, words: &[u64; MATCH_WORDS]) -> bool {
+        let mut left = *words;
+        for (i, bits) in self.iter() {
+            if let Some(left) = left.get_mut(i) {
+                *left &= !bits;
+            }
+        }
+        left.iter().all(|&word| word == 0)
+    }
 }
+
+/// The longest way to a mask in the tree of masks.
+const STEPS: usize = LEVELS + 1;
 
 /// A mask of the table.
 ///
@@ -181,6 +222,10 @@ pub(crate) struct FlowMask {
     /// Tells masks apart, and is part of the hash of their flows.
     seed: u64,
     flows: AtomicUsize,
+    /// Its place in the array of masks, if that has not changed since.
+    place: AtomicUsize,
+    /// The way to it in the tree of masks: the place in each node.
+    steps: [AtomicU32; STEPS],
 }
 
 impl FlowMask {
@@ -193,6 +238,8 @@ impl FlowMask {
             whole <- WholeMask::init(key.words()),
             seed,
             flows: AtomicUsize::new(0),
+            place: AtomicUsize::new(0),
+            steps <- pin_init::init_array_from_fn(|_| AtomicU32::new(0)),
         })
     }
 
@@ -214,6 +261,37 @@ impl FlowMask {
     /// One flow less has this mask. Whether it was the last.
     pub(crate) fn remove_flow(&self) -> bool {
         self.flows.fetch_sub(1, Ordering::Relaxed) == 1
+    }
+
+    /// Its place in the array of masks, or the one that it had.
+    #[inline]
+    pub(super) fn place(&self) -> usize {
+        self.place.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of its place in the array of masks.
+    pub(super) fn set_place(&self, place: usize) {
+        self.place.store(place, Ordering::Relaxed);
+    }
+
+    /// The way to it in the tree of masks, for those who may change that.
+    pub(super) fn steps(&self) -> impl Iterator<Item = usize> + '_ {
+        let step = |step: &AtomicU32| step.load(Ordering::Relaxed) as usize;
+        self.steps.iter().map(step)
+    }
+
+    /// Takes note of one step of the way.
+    pub(super) fn set_step(&self, depth: usize, place: usize) {
+        if let Some(step) = self.steps.get(depth) {
+            // There are not so many masks.
+            let place = u32::try_from(place).unwrap_or(u32::MAX);
+            step.store(place, Ordering::Relaxed);
+        }
+    }
+
+    /// Its seed.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// Whether no flow has this mask.
@@ -278,11 +356,6 @@ impl MaskEntry {
     /// The mask.
     pub(crate) fn mask(&self) -> &RcuArc<FlowMask> {
         &self.mask
-    }
-
-    /// Whether this is the mask `key`, whose seed is `seed`.
-    pub(crate) fn is(&self, seed: u64, key: &MatchKey) -> bool {
-        self.seed == seed && *self.mask.key() == *key
     }
 
     /// The hash of what `key` gives under this mask.
