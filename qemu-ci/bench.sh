@@ -13,7 +13,9 @@
 #   --cases LIST    of one-burst32 one-burst1 masks32 masks256 install delete
 #                   dump dump-terse memory upcalls, and of fed vxlan-in vxlan-out
 #                   geneve-in geneve-out recirc ct ct-nat meter sample, which are
-#                   those without SMP (default: all)
+#                   those without SMP, and of attack32 attack64 attack512
+#                   attack4k attack8k victim512 victim4k victim8k churn512
+#                   random512 miss512 stages, with many masks (default: all)
 #   --modules LIST  of c, ours, floor (default: all)
 #   --module FILE   our module, already built for the uml kernel
 #   --up-module FILE  the same for the up kernel
@@ -24,6 +26,10 @@
 
 SMP_CASES=one-burst32,one-burst1,masks32,masks256,install,delete,dump,dump-terse,memory,upcalls
 UP_CASES=fed,vxlan-in,vxlan-out,geneve-in,geneve-out,recirc,ct,ct-nat,meter,sample
+# Those of bench/masks.py; C has no room for so many masks as the last ones have.
+OURS_ONLY=attack8k,victim8k
+SMP_CASES+=,attack32,attack64,attack512,attack4k,victim512,victim4k,churn512,random512,miss512
+SMP_CASES+=,stages,$OURS_ONLY
 ALL=$SMP_CASES,$UP_CASES
 ROUNDS=5 CASES=$ALL MODULES=c,ours,floor OURS='' UP_OURS='' WORK=$(per_tree bench) OUT='' SCALE=1
 
@@ -82,6 +88,7 @@ run_on() {
 	[ -n "$cases" ] || return 0
 	"$TOP/qemu-ci/kernels/$kernel.sh" >/dev/null
 	kernel_module "$kernel" "$TOP/qemu-ci/bench/feed" "$WORK/$kernel-feed"
+	kernel_module "$kernel" "$TOP/qemu-ci/bench/spray" "$WORK/$kernel-spray"
 	for m in ${MODULES//,/ }; do
 		# Figures that each round must give, so that a run that measures
 		# less fails.
@@ -91,6 +98,7 @@ run_on() {
 		case $m in
 		c)
 			args+=(c=)
+			count=$((count - $(tr , '\n' <<<"$cases" | grep -cxE "${OURS_ONLY//,/|}" || true)))
 			;;
 		floor)
 			say "floor module: build for the $kernel kernel"
@@ -115,8 +123,8 @@ run_on() {
 		--results "$RESULTS" "${binds[@]}" --check-log --dmesg "$WORK/$kernel-dmesg" \
 		--under "setsid --wait $TOP/qemu-ci/bench/undisturbed.sh" -- \
 		python3 "$TOP/qemu-ci/bench/guest.py" --client "$WORK/ovsbench" \
-		--feed "$WORK/$kernel-feed/feed.ko" --out "$RESULTS/lines" \
-		--rounds "$ROUNDS" --cases "$cases" --scale "$SCALE" "${args[@]}"
+		--feed "$WORK/$kernel-feed/feed.ko" --spray "$WORK/$kernel-spray/spray.ko" \
+		--out "$RESULTS/lines" --rounds "$ROUNDS" --cases "$cases" --scale "$SCALE" "${args[@]}"
 }
 
 run_on uml 2 "$OURS" "$SMP_CASES"

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 
+import masks
 import pipelines
 
 DATAPATH, IN, OUT = "bench", "bench-in", "bench-out"
@@ -184,6 +185,54 @@ class Bench:
             raise RuntimeError(f"{self.module} {case}: {sent} packets in, {arrived} out")
         self.record(case, pps, "packets/s")
 
+    # many masks
+
+    def spray(self, case, count):
+        """Have IN receive the packets of a case of masks.py; packets per second."""
+        dports, sports, addrs = case.prefixes
+        args = (f"dev={IN}", f"kind={case.kind}", f"count={count}")
+        args += (f"dports={dports}", f"sports={sports}", f"addrs={addrs}")
+        self.run("taskset", "-c", "0", "insmod", self.args.spray, *args)
+        with open("/sys/module/spray/parameters/ns", encoding="ascii") as f:
+            ns = int(f.read())
+        self.run("rmmod", "spray")
+        return count * 1e9 / ns
+
+    @contextlib.contextmanager
+    def churn(self, case):
+        """Have masks come and go, if the case is one with that."""
+        if not case.churn:
+            yield
+            return
+        cmd = ("taskset", "-c", "1", self.args.client, "churn", case.shape, "600")
+        with subprocess.Popen(cmd, stdout=subprocess.PIPE, text=True) as p:
+            if p.stdout.readline() != "ready\n":
+                raise RuntimeError("the masks that come and go did not start")
+            yield
+            if p.poll() is not None:
+                raise RuntimeError("the masks stopped to come and go")
+            p.kill()
+
+    def many_masks(self, name):
+        case = masks.CASES[name]
+        self.client("setup", IN, OUT)
+        n = self.client("install", case.shape)["flows"]
+        there = self.client("stats")["flows"]
+        if there != n:
+            raise RuntimeError(f"{self.module} {name}: {n} flows installed, {there} there")
+        count = int(case.packets * self.args.scale)
+        with self.churn(case):
+            self.spray(case, count // 10)
+            before, sent = self.client("stats"), self.sent_out()
+            pps = self.spray(case, count)
+            after, sent = self.client("stats"), self.sent_out() - sent
+        missed = after["missed"] - before["missed"]
+        wanted = {"miss": 0, "random": count - missed}.get(case.kind, count)
+        if sent != wanted or missed != count - wanted:
+            raise RuntimeError(f"{self.module} {name}: {count} in, {sent} out, {missed} missed")
+        self.record(name, pps, "packets/s")
+        self.client("teardown")
+
     # memory
 
     @staticmethod
@@ -312,6 +361,9 @@ class Bench:
             for name in pipelines.CASES:
                 if name in cases:
                     self.pipeline(name)
+            for name, case in masks.CASES.items():
+                if name in cases and not (case.ours and self.module == "c"):
+                    self.many_masks(name)
             if "upcalls" in cases:
                 self.client("setup", IN, OUT)
                 self.upcalls()
@@ -365,6 +417,7 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("--client", required=True)
     p.add_argument("--feed", required=True, help="feed.ko")
+    p.add_argument("--spray", required=True, help="spray.ko")
     p.add_argument("--out", required=True)
     p.add_argument("--rounds", type=int, required=True)
     p.add_argument("--cases", required=True)

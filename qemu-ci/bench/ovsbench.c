@@ -10,13 +10,17 @@
  *	ovsbench delete SHAPE		the same flows, one message each
  *	ovsbench dump [terse]		every flow
  *	ovsbench upcalls COUNT		reads COUNT misses of port IN
+ *	ovsbench churn SHAPE SECONDS	a flow with a mask of its own comes and goes
+ *					1,000 times a second, beside those of SHAPE
  *	ovsbench stats			the datapath's counters
  *	ovsbench teardown
  *
  * Each prints one JSON object. SHAPE is one, masks32 (1,024 flows, one for
  * each UDP source port from 1024 up, under 32 masks) or masks256 (100,000
  * flows, one for each pair of 400 source ports and 250 destination addresses,
- * under 256 masks).
+ * under 256 masks); attackN (N flows that differ from a whitelist, each under a
+ * mask of its own, see spray.c) or stages (50 recirculation ids with 1 to 5 masks
+ * each, of which a packet goes through five).
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -42,6 +46,13 @@
 #define FIRST_UDP_PORT 1024
 #define SRC_ADDR 0xc6120001u /* 198.18.0.1 */
 #define DST_ADDR 0xc6130001u /* 198.19.0.1 */
+#define DST_PORT 9
+#define NUM_STAGES 50
+#define STAGE_MASKS(stage) (1 + (stage) % 5)
+/* Ten times 1 to 5. */
+#define STAGE_FLOWS 150
+/* A packet goes from one of them to the one that is so much further. */
+#define STAGE_STEP 11
 
 struct shape {
 	const char *name;
@@ -49,12 +60,22 @@ struct shape {
 	unsigned int addrs;
 	unsigned int masks;
 	bool match_port;
+	enum { PLAIN, ATTACK, STAGES } kind;
 };
 
+/* Of an attack `ports` is how many prefixes of the source port there are times
+ * 16, which is how many there are of the destination port.
+ */
 static const struct shape shapes[] = {
-	{ "one", 1, 1, 1, false },
-	{ "masks32", 1024, 1, 32, true },
-	{ "masks256", 400, 250, 256, true },
+	{ "one", 1, 1, 1, false, PLAIN },
+	{ "masks32", 1024, 1, 32, true, PLAIN },
+	{ "masks256", 400, 250, 256, true, PLAIN },
+	{ "attack32", 32, 1, 32, true, ATTACK },
+	{ "attack64", 64, 1, 64, true, ATTACK },
+	{ "attack512", 256, 2, 512, true, ATTACK },
+	{ "attack3840", 256, 15, 3840, true, ATTACK },
+	{ "attack8192", 256, 32, 8192, true, ATTACK },
+	{ "stages", STAGE_FLOWS, 1, STAGE_FLOWS, true, STAGES },
 };
 
 #define NUM_SHAPES (sizeof(shapes) / sizeof(*shapes))
@@ -292,6 +313,66 @@ static __u32 prefix(unsigned int bits)
 	return bits ? ~0u << (32 - bits) : 0;
 }
 
+/* The values of the whitelist are allowed by a flow of its own, the first. Flow
+ * `i` after that is for what differs from them at a bit of each field.
+ */
+static void put_attack(const struct shape *s, unsigned int i, bool mask)
+{
+	unsigned int sports = s->ports / 16;
+	unsigned int dport_bit = 15 - i % 16;
+	unsigned int sport_bit = 15 - i / 16 % sports;
+	unsigned int addr_bit = 31 - i / s->ports;
+	struct ovs_key_ipv4 ip = { .ipv4_proto = mask ? 0xff : 17,
+				   .ipv4_frag = mask ? 0xff : 0 };
+	struct ovs_key_udp udp = { 0 };
+
+	if (i == s->masks) {
+		ip.ipv4_src = htonl(mask ? ~0u : SRC_ADDR);
+		udp.udp_src = htons(mask ? 0xffff : FIRST_UDP_PORT);
+		udp.udp_dst = htons(mask ? 0xffff : DST_PORT);
+	} else {
+		__u32 src = ~0u << addr_bit;
+		__u16 sport = 0xffff << sport_bit, dport = 0xffff << dport_bit;
+
+		ip.ipv4_src = htonl(mask ? src : (SRC_ADDR ^ 1u << addr_bit) & src);
+		udp.udp_src = htons(mask ? sport :
+				    (FIRST_UDP_PORT ^ 1u << sport_bit) & sport);
+		udp.udp_dst = htons(mask ? dport : (DST_PORT ^ 1u << dport_bit) & dport);
+	}
+	put_attr(OVS_KEY_ATTR_IPV4, &ip, sizeof(ip));
+	put_attr(OVS_KEY_ATTR_UDP, &udp, sizeof(udp));
+}
+
+/* Which stage a flow is of, and which flow of that it is. */
+static unsigned int stage_of(unsigned int i, unsigned int *nth)
+{
+	unsigned int stage = 0;
+
+	while (i >= STAGE_MASKS(stage))
+		i -= STAGE_MASKS(stage++);
+	*nth = i;
+	return stage;
+}
+
+/* The last flow of a stage matches all packets. */
+static void put_stage(unsigned int i, bool mask)
+{
+	unsigned int nth, stage = stage_of(i, &nth);
+	bool last = nth == STAGE_MASKS(stage) - 1;
+	unsigned int addr_bit = 31 - (stage % 6 * 5 + nth);
+	__u32 src = ~0u << addr_bit;
+	__u16 dport = 0xffff << (15 - stage / 6);
+	struct ovs_key_ipv4 ip = { .ipv4_proto = mask ? 0xff : 17,
+				   .ipv4_frag = mask ? 0xff : 0 };
+	struct ovs_key_udp udp = { 0 };
+
+	ip.ipv4_src = htonl(mask ? src : (SRC_ADDR ^ (last ? 0 : 1u << addr_bit)) & src);
+	udp.udp_dst = htons(mask ? dport : DST_PORT & dport);
+	put_attr(OVS_KEY_ATTR_IPV4, &ip, sizeof(ip));
+	put_attr(OVS_KEY_ATTR_UDP, &udp, sizeof(udp));
+	put_u32(OVS_KEY_ATTR_RECIRC_ID, mask ? ~0u : stage);
+}
+
 /* The match of a flow, or its mask. Masks differ in how long a prefix of the
  * source address and of the destination port they have; both are the same in
  * all packets, so each packet has exactly one flow.
@@ -311,6 +392,14 @@ static void put_key(const struct shape *s, unsigned int i, bool mask)
 	put_u32(OVS_KEY_ATTR_IN_PORT, mask ? 0xffffffff : PORT_IN);
 	put_attr(OVS_KEY_ATTR_ETHERNET, &eth, sizeof(eth));
 	put_attr(OVS_KEY_ATTR_ETHERTYPE, &eth_type, sizeof(eth_type));
+	if (s->kind == ATTACK) {
+		put_attack(s, i, mask);
+		return;
+	}
+	if (s->kind == STAGES) {
+		put_stage(i, mask);
+		return;
+	}
 	ip.ipv4_src = htonl(mask ? src_mask : SRC_ADDR & src_mask);
 	ip.ipv4_proto = mask ? 0xff : 17;
 	ip.ipv4_frag = mask ? 0xff : OVS_FRAG_TYPE_NONE;
@@ -340,6 +429,8 @@ static void put_ufid(unsigned int i)
 
 static void put_flow(const struct shape *s, unsigned int i)
 {
+	unsigned int next = NUM_STAGES;
+	unsigned int nth;
 	size_t nest;
 
 	put_ufid(i);
@@ -350,7 +441,12 @@ static void put_flow(const struct shape *s, unsigned int i)
 	put_key(s, i, true);
 	nest_end(nest);
 	nest = nest_begin(OVS_FLOW_ATTR_ACTIONS);
-	put_u32(OVS_ACTION_ATTR_OUTPUT, PORT_OUT);
+	if (s->kind == STAGES)
+		next = stage_of(i, &nth) + STAGE_STEP;
+	if (next < NUM_STAGES)
+		put_u32(OVS_ACTION_ATTR_RECIRC, next);
+	else
+		put_u32(OVS_ACTION_ATTR_OUTPUT, PORT_OUT);
 	nest_end(nest);
 }
 
@@ -364,12 +460,18 @@ static const struct shape *find_shape(const char *name)
 	errx(1, "no shape is called '%s'", name);
 }
 
+static unsigned int num_flows(const struct shape *s)
+{
+	/* One that is allowed. */
+	return s->ports * s->addrs + (s->kind == ATTACK);
+}
+
 /* Only the last message of a batch asks for an acknowledgment; errors come
  * back for all.
  */
 static void change(const struct shape *s, bool install)
 {
-	unsigned int i, n = s->ports * s->addrs;
+	unsigned int i, n = num_flows(s);
 	int dp = dp_index();
 	double t = now();
 
@@ -397,6 +499,58 @@ static void change(const struct shape *s, bool install)
 	}
 	t = now() - t;
 	printf("{\"flows\": %u, \"seconds\": %.6f}\n", n, t);
+}
+
+/* Each flow looks at other bits of the MAC addresses. "ready" is printed when
+ * the first is there.
+ */
+static void cmd_churn(const struct shape *s, double seconds)
+{
+	int dp = dp_index();
+	double start = now();
+	unsigned int i;
+
+	for (i = 1; now() - start < seconds; i++) {
+		struct ovs_key_ethernet eth = { 0 };
+		double t = start + i / 1000.0 - now();
+		size_t at, nest;
+		int j;
+
+		at = msg_begin(flow_family, OVS_FLOW_CMD_NEW, OVS_FLOW_VERSION,
+			       NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
+		put_dp(dp);
+		put_ufid(s->masks + 1000 + i);
+		nest = nest_begin(OVS_FLOW_ATTR_KEY);
+		put_u32(OVS_KEY_ATTR_IN_PORT, PORT_IN);
+		put_attr(OVS_KEY_ATTR_ETHERNET, &eth, sizeof(eth));
+		nest_end(nest);
+		nest = nest_begin(OVS_FLOW_ATTR_MASK);
+		put_u32(OVS_KEY_ATTR_IN_PORT, ~0u);
+		for (j = 0; j < 16; j++)
+			eth.eth_src[3 + j % 3] |= (i >> j & 1) << j / 3;
+		/* No packet is of this flow. */
+		eth.eth_dst[0] = 0xff;
+		put_attr(OVS_KEY_ATTR_ETHERNET, &eth, sizeof(eth));
+		nest_end(nest);
+		nest = nest_begin(OVS_FLOW_ATTR_ACTIONS);
+		nest_end(nest);
+		msg_end(at);
+		flush_out();
+		wait_ack(seq, NULL, 0);
+		if (i == 1) {
+			printf("ready\n");
+			fflush(stdout);
+		}
+		if (t > 0)
+			usleep(t * 1e6);
+		at = msg_begin(flow_family, OVS_FLOW_CMD_DEL, OVS_FLOW_VERSION, NLM_F_ACK);
+		put_dp(dp);
+		put_ufid(s->masks + 1000 + i);
+		msg_end(at);
+		flush_out();
+		wait_ack(seq, NULL, 0);
+	}
+	printf("{\"masks\": %u, \"seconds\": %.6f}\n", i, now() - start);
 }
 
 static void cmd_dump(bool terse)
@@ -518,6 +672,8 @@ int main(int argc, char **argv)
 		change(find_shape(argv[2]), true);
 	else if (!strcmp(cmd, "delete") && argc == 3)
 		change(find_shape(argv[2]), false);
+	else if (!strcmp(cmd, "churn") && argc == 4)
+		cmd_churn(find_shape(argv[2]), atof(argv[3]));
 	else if (!strcmp(cmd, "dump"))
 		cmd_dump(argc == 3 && !strcmp(argv[2], "terse"));
 	else if (!strcmp(cmd, "upcalls") && argc == 3)

@@ -52,6 +52,7 @@ mkdir -p "$WORK"
 run_logged "$CACHE/log/bench-client.log" in_tools gcc -O2 -static \
 	-o "$WORK/ovsbench" "$TOP/qemu-ci/bench/ovsbench.c"
 kernel_module "$kernel" "$TOP/qemu-ci/bench/feed" "$WORK/$kernel-feed"
+kernel_module "$kernel" "$TOP/qemu-ci/bench/spray" "$WORK/$kernel-spray"
 root=$(kernel_dir "$kernel")/root/lib/modules
 binds=()
 case $MODULE in
@@ -75,7 +76,8 @@ trap 'rm -rf "$RESULTS"' EXIT
 	--results "$RESULTS" --timeout 300 "${binds[@]}" \
 	--under "perf record -q -F 1999 -e cpu-clock -o $RESULTS/perf.data --" -- \
 	python3 "$TOP/qemu-ci/bench/guest.py" --client "$WORK/ovsbench" \
-	--feed "$WORK/$kernel-feed/feed.ko" --out "$RESULTS/lines" \
+	--feed "$WORK/$kernel-feed/feed.ko" --spray "$WORK/$kernel-spray/spray.ko" \
+	--out "$RESULTS/lines" \
 	--rounds 1 --cases "$CASE" --scale "$SCALE" --kallsyms "$RESULTS/kallsyms" "$what"
 # shellcheck disable=SC2016 # the inner shell expands it
 EXTRA_BIND="$(dirname "$object")" in_tools sh -c '

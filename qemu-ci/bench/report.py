@@ -32,6 +32,18 @@ TITLES = {
     "upcalls": "upcalls, sent and read",
     "upcalls-sent": "upcalls, sent",
     "memory": "memory",
+    "attack32": "attack, 32 masks",
+    "attack64": "attack, 64 masks",
+    "attack512": "attack, 512 masks",
+    "attack4k": "attack, 3,840 masks",
+    "attack8k": "attack, 8,192 masks",
+    "victim512": "victim, 512 masks",
+    "victim4k": "victim, 3,840 masks",
+    "victim8k": "victim, 8,192 masks",
+    "churn512": "masks coming and going",
+    "random512": "random packets, 512 masks",
+    "miss512": "misses, 512 masks",
+    "stages": "50 recirculation ids",
 }
 
 
