@@ -50,6 +50,15 @@ use crate::{
     time, //
 };
 
+#[path = "flow_offload_driver_faults.rs"]
+mod faults;
+pub use self::faults::{
+    fail_for,
+    from_chain,
+    set_counts,
+    set_rewrites, //
+};
+
 /// Rules that fit into the driver's own table.
 const MAX: usize = 256;
 
@@ -61,6 +70,7 @@ struct Rule {
     chain: u32,
     goto: u32,
     enc_flags: u32,
+    rewrites: bool,
     packets: u64,
     used: usize,
 }
@@ -197,6 +207,7 @@ impl Rules {
 /// The driver has room for any number of rules, and does not fail.
 pub fn reset() {
     let mut locked = Locked::new();
+    faults::reset();
     let rules = locked.rules();
     rules.capacity = MAX;
     rules.fails = 0;
@@ -261,22 +272,6 @@ pub fn chains_of(src: u32) -> Option<(u32, u32)> {
         Some(Some(rule)) => Some((rule.chain, rule.goto)),
         _ => None,
     }
-}
-
-/// A packet that comes back from a chain that it found no rule in.
-pub fn from_chain(frame: &[u8], chain: u32) -> Result<SkBuff> {
-    let skb = SkBuff::dev_alloc_copy(frame, GFP_KERNEL)?;
-    // SAFETY: The packet is valid; what is added is the structure of this name.
-    unsafe {
-        let ext = bindings::skb_ext_add(skb.as_ptr(), bindings::skb_ext_id_TC_SKB_EXT)
-            .cast::<bindings::tc_skb_ext>();
-        if ext.is_null() {
-            return Err(ENOMEM);
-        }
-        ext.write(bindings::tc_skb_ext::default());
-        (*ext).__bindgen_anon_1.chain = chain;
-    }
-    Ok(skb)
 }
 
 /// Packets from `src` come in. Gives whether there is a rule that takes them;
@@ -357,6 +352,11 @@ unsafe fn replace(cls: *mut bindings::flow_cls_offload) -> i32 {
         locked.calls().refused += 1;
         return EOPNOTSUPP.to_errno();
     }
+    let rewrites = request.n_actions > 1 && goto == 0;
+    let alike = rules.rules.iter().flatten().filter(|rule| rule.rewrites);
+    if let Some(errno) = faults::of(src, rewrites.then(|| alike.count())) {
+        return errno;
+    }
     if rules.n() >= rules.capacity {
         return ENOSPC.to_errno();
     }
@@ -369,6 +369,7 @@ unsafe fn replace(cls: *mut bindings::flow_cls_offload) -> i32 {
         chain: request.chain,
         goto,
         enc_flags,
+        rewrites,
         packets: 0,
         used: 0,
     });
@@ -429,6 +430,9 @@ unsafe extern "C" fn driver_cb(
         _ => {
             let mut locked = Locked::new();
             locked.calls().stats += 1;
+            if !faults::counts() {
+                return EOPNOTSUPP.to_errno();
+            }
             match locked.rules().find(|rule| rule.cookie == cookie) {
                 Some(Some(rule)) => {
                     // SAFETY: The caller passes a valid request.
@@ -772,6 +776,11 @@ impl Indirect {
     /// Has the driver refuse devices from now on.
     pub fn set_unwilling(&self) {
         WILLING.store(false, Relaxed);
+    }
+
+    /// What [`drop`] does, for another thread; the driver is forgotten then.
+    pub fn unload() {
+        drop(Self(()));
     }
 
     /// Whether the driver has no callback in any block.

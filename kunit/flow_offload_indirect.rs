@@ -20,6 +20,7 @@ mod tests {
     };
     use crate::net::{
         flow_offload::{
+            wait_for_cleanups,
             BindError,
             Binder,
             DriverText,
@@ -31,7 +32,14 @@ mod tests {
         netdevice::NetDevice,
         rtnetlink::RtnlGuard, //
     };
-    use kernel::sync::Arc;
+    use crate::workqueue::StaticWork;
+    use kernel::{
+        sync::Arc,
+        time::{
+            delay::fsleep,
+            Delta, //
+        },
+    };
 
     /// Rules that went with the driver, and their packets.
     static GONE: AtomicU32 = AtomicU32::new(0);
@@ -101,6 +109,46 @@ mod tests {
         assert_eq!((told, driver::n_rules()), (1, 0));
         assert!(!block.is_bound() && Indirect::is_idle());
         drop(driver);
+        Ok(())
+    }
+
+    static UNLOAD: StaticWork = StaticWork::new(
+        Indirect::unload,
+        kernel::c_str!("kunit_unload"),
+        kernel::static_lock_class!(),
+    );
+
+    #[test]
+    fn a_driver_that_goes_meanwhile() -> Result {
+        let driver = Indirect::load()?;
+        let lo = NetDevice::get_by_name(Net::init(), c"lo").ok_or(ENODEV)?;
+        // SAFETY: The device is valid.
+        let references = || unsafe { crate::bindings::netdev_refcnt_read(lo.as_ptr()) };
+        let before = references();
+        let Ok(block) = bind(Binder::IndirectIngress) else {
+            return Err(EIO);
+        };
+        put_rules(&block)?;
+        core::mem::forget(driver);
+
+        // The driver waits for the lock, having left the list of drivers: it is
+        // not asked any more.
+        let work = UNLOAD.enable()?;
+        let guard = RtnlGuard::new();
+        UNLOAD.queue_unbound();
+        fsleep(Delta::from_millis(100));
+        let mut told = 0;
+        block.unbind(guard.proof(), |_, _| told += 1);
+        assert_eq!((told, driver::n_rules()), (2, 0));
+        assert!(!block.is_bound() && !Indirect::is_idle());
+        assert_eq!(block.stats(1), Err(ENODEV));
+        // The device is not waited for.
+        assert_eq!(references(), before);
+        drop(guard);
+        wait_for_cleanups();
+        drop(work);
+        assert!(Indirect::is_idle());
+        assert_eq!(references(), before);
         Ok(())
     }
 

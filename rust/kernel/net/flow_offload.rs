@@ -16,6 +16,7 @@ pub use self::{
         MangleBase, //
     },
     block::{
+        wait_for_cleanups,
         BindError,
         Binder,
         DriverText,

@@ -84,6 +84,35 @@ impl FlowRule {
         }
     }
 
+    /// Calls `f` with a number for each action: what it is, for a change where,
+    /// and for an output the device, if `devices` says so.
+    pub fn for_each_action(&self, devices: bool, mut f: impl FnMut(u64)) {
+        for entry in self.actions() {
+            let data = &entry.__bindgen_anon_1;
+            // SAFETY: This is the view of the union that the kind of action has.
+            let more = unsafe {
+                match entry.id {
+                    bindings::flow_action_id_FLOW_ACTION_MANGLE => {
+                        let mangle = data.mangle.as_ref();
+
+                        u64::from(mangle.htype).wrapping_shl(16) | u64::from(mangle.offset)
+                    }
+                    bindings::flow_action_id_FLOW_ACTION_REDIRECT
+                    | bindings::flow_action_id_FLOW_ACTION_MIRRED
+                    | bindings::flow_action_id_FLOW_ACTION_REDIRECT_INGRESS
+                        if devices =>
+                    {
+                        (*data.dev.as_ref()).addr() as u64
+                    }
+                    _ => 0,
+                }
+            };
+
+            f(u64::from(entry.id));
+            f(more);
+        }
+    }
+
     /// Has the actions that go to a chain go to this one.
     pub fn set_goto(&mut self, chain: u32) {
         // SAFETY: By the type invariants so many entries are valid, and nobody

@@ -6,14 +6,21 @@
 //! block's lock is held shared during a call to the driver, so that calls run
 //! in parallel, and exclusively while the block is bound or unbound.
 
+mod list;
+mod text;
+
 use core::{
-    mem::MaybeUninit,
+    mem::{
+        self,
+        MaybeUninit, //
+    },
     ptr::{
         self,
         NonNull, //
     },
     sync::atomic::{
         AtomicBool,
+        AtomicUsize,
         Ordering, //
     },
 };
@@ -33,12 +40,24 @@ use kernel::{
     },
     static_lock_class,
     sync::{
+        rcu::synchronize_rcu,
         Arc,
         Mutex, //
+    },
+    time::{
+        delay::fsleep,
+        Delta, //
     },
     types::Opaque, //
 };
 
+use self::list::{
+    free_callbacks,
+    list_del,
+    list_init,
+    list_splice, //
+};
+pub use self::text::DriverText;
 use super::rule::FlowRule;
 use crate::{
     bindings,
@@ -54,71 +73,6 @@ use crate::{
     },
     sync::rwsem::RwSemaphore, //
 };
-
-/// What a driver says of an error, cut to 80 bytes.
-#[derive(Clone, Copy)]
-pub struct DriverText {
-    len: u8,
-    bytes: [u8; Self::MAX],
-}
-
-impl DriverText {
-    /// C: `NETLINK_MAX_FMTMSG_LEN`.
-    const MAX: usize = 80;
-
-    /// No text.
-    pub const fn new() -> Self {
-        Self {
-            len: 0,
-            bytes: [0; Self::MAX],
-        }
-    }
-
-    /// The text; empty if the driver said nothing.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
-    }
-
-    /// The text, up to the first byte that is not of a character.
-    pub fn as_str(&self) -> &str {
-        match core::str::from_utf8(self.as_bytes()) {
-            Ok(text) => text,
-            Err(e) => self
-                .as_bytes()
-                .get(..e.valid_up_to())
-                .and_then(|valid| core::str::from_utf8(valid).ok())
-                .unwrap_or_default(),
-        }
-    }
-
-    /// Copies a text, which may be in the driver's memory.
-    ///
-    /// # Safety
-    ///
-    /// `text` must be null or a C string.
-    unsafe fn set(&mut self, text: *const ffi::c_char) {
-        self.len = 0;
-        if text.is_null() {
-            return;
-        }
-        for to in &mut self.bytes {
-            // SAFETY: By the function's safety requirement; the end was not
-            // reached yet.
-            let byte = unsafe { *text.add(self.len.into()) };
-            if byte == 0 {
-                break;
-            }
-            *to = byte;
-            self.len = self.len.wrapping_add(1);
-        }
-    }
-}
-
-impl Default for DriverText {
-    fn default() -> Self {
-        Self::new()
-    }
-}
 
 /// Packets that hardware handled since it was asked last.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
@@ -164,32 +118,78 @@ pub enum Binder {
     IndirectEgress,
 }
 
+/// What drivers have of a block: it does not move, as their callbacks are in its
+/// list.
+type CBlock = KBox<Opaque<bindings::flow_block>>;
+
 /// A block that is bound.
 struct Bound {
     dev: NetDeviceRef,
     binder: Binder,
     /// For a device without a driver of its own, such as a tunnel's: what the
-    /// drivers know the block by. It owns a reference to it.
+    /// drivers know the block by. It owns a reference to it, and is counted in
+    /// [`INDIRECT`].
     indirect: Option<NonNull<FlowBlock>>,
-    /// The driver's callbacks are in its list, so it does not move.
-    block: KBox<Opaque<bindings::flow_block>>,
+    block: CBlock,
+    /// The callbacks that are asked. That of a driver which is loaded later gets
+    /// into the list of `block` at any time.
+    callbacks: KVec<NonNull<bindings::flow_block_cb>>,
 }
 
-// SAFETY: The list is used under the lock that this is in.
+// SAFETY: The list and the callbacks are used under the lock that this is in.
 unsafe impl Send for Bound {}
-// SAFETY: As above; the list is only read while the lock is shared.
+// SAFETY: As above; callbacks may be called by several threads.
 unsafe impl Sync for Bound {}
+
+/// Whether a block is bound.
+enum State {
+    /// It is not.
+    Unbound,
+    /// It is.
+    Bound(Bound),
+    /// It is not, but some drivers that are about to go have callbacks in its
+    /// list, and call [`indr_cleanup`]. This is what they need of it, beside a
+    /// reference to the block.
+    Leaving(CBlock),
+}
+
+// SAFETY: The list is used under the rtnl lock.
+unsafe impl Send for State {}
+// SAFETY: As above.
+unsafe impl Sync for State {}
+
+impl State {
+    fn bound(&self) -> Option<&Bound> {
+        match self {
+            Self::Bound(bound) => Some(bound),
+            _ => None,
+        }
+    }
+}
+
+/// The blocks that drivers of other devices know, or may be about to forget.
+static INDIRECT: AtomicUsize = AtomicUsize::new(0);
+
+/// Waits until no driver is about to call [`indr_cleanup`]. Every block is
+/// unbound. Sleeps; the caller does not hold the rtnl lock.
+pub fn wait_for_cleanups() {
+    while INDIRECT.load(Ordering::SeqCst) != 0 {
+        fsleep(Delta::from_millis(1));
+    }
+    // Who was the last is about to return.
+    synchronize_rcu();
+}
 
 /// A device's block for received packets.
 ///
 /// # Invariants
 ///
-/// While `bound` is something, the driver has put at least one callback into
-/// its list, and all of them are there.
+/// While it is bound, `callbacks` are valid, and those of drivers that have not
+/// said that they go.
 #[pin_data(PinnedDrop)]
 pub struct FlowBlock {
     #[pin]
-    bound: RwSemaphore<Option<Bound>>,
+    bound: RwSemaphore<State>,
     /// The driver's callbacks may be called without the rtnl lock.
     unlocked: AtomicBool,
     /// Told of each rule that goes since its driver does.
@@ -234,11 +234,12 @@ impl FlowBlock {
         unsafe { list_init(&raw mut (*block.get()).cb_list) };
 
         let mut text = DriverText::new();
-        let bound = Bound {
+        let mut bound = Bound {
             dev: dev.hold(GFP_KERNEL),
             binder,
             indirect: (!direct).then(|| NonNull::from(&*this)),
             block,
+            callbacks: KVec::new(),
         };
         let mut offload = Offload::new();
         match offload.call(
@@ -264,19 +265,25 @@ impl FlowBlock {
                 &raw mut (*bound.block.get()).cb_list,
             );
         }
-        if callbacks(&bound).next().is_none() {
+        if !has_callbacks(&bound.block) {
             bound.forget_indirect(&mut text, rtnl);
             return Err(BindError::Failed(EOPNOTSUPP, text));
         }
         if bound.indirect.is_some() {
             // What `indirect` owns.
-            core::mem::forget(this.clone());
+            mem::forget(this.clone());
+            INDIRECT.fetch_add(1, Ordering::SeqCst);
         }
+        let noted = bound.note_callbacks();
         // SAFETY: The structure is valid.
         let unlocked = unsafe { (*offload.raw()).unlocked_driver_cb };
         this.unlocked.store(unlocked, Ordering::Relaxed);
         // INVARIANT: The driver's callbacks are in the list.
-        *this.bound.write() = Some(bound);
+        *this.bound.write() = State::Bound(bound);
+        if let Err(err) = noted {
+            this.unbind(rtnl, |_, _| ());
+            return Err(failed(err));
+        }
         Ok(this)
     }
 
@@ -290,7 +297,11 @@ impl FlowBlock {
     pub(super) fn new(gone: fn(usize, HwDelta)) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
-                bound <- RwSemaphore::new(None, c_str!("FlowBlock::bound"), static_lock_class!()),
+                bound <- RwSemaphore::new(
+                    State::Unbound,
+                    c_str!("FlowBlock::bound"),
+                    static_lock_class!()
+                ),
                 unlocked: AtomicBool::new(false),
                 gone,
                 cookies <- new_mutex!(RBTree::new(), "FlowBlock::cookies"),
@@ -304,7 +315,7 @@ impl FlowBlock {
     /// from then on.
     pub fn unbind(&self, rtnl: Rtnl<'_>, mut gone: impl FnMut(usize, HwDelta)) {
         let mut guard = self.bound.write();
-        let Some(bound) = guard.as_ref() else {
+        let Some(bound) = guard.bound() else {
             return;
         };
         self.destroy_all(bound, &mut gone);
@@ -323,23 +334,22 @@ impl FlowBlock {
         // SAFETY: The driver has moved its callbacks from the block's list to
         // this one; they are the block's user's to free.
         unsafe { free_callbacks(&raw mut (*offload.raw()).cb_list) };
-        if let Some(this) = bound.indirect {
-            if callbacks(bound).next().is_some() {
-                // Their driver is about to go and calls `indr_cleanup()`, which
-                // needs the list and the reference.
-                core::mem::forget(guard.take());
-                return;
-            }
-            *guard = None;
-            // SAFETY: The reference is owned, and no driver knows of it any
-            // more. It is not the last one, as `self` is borrowed from another.
-            drop(unsafe { Arc::from_raw(this.as_ptr()) });
+        let State::Bound(bound) = mem::replace(&mut *guard, State::Unbound) else {
             return;
+        };
+        match bound.indirect {
+            // Their drivers are about to go and call `indr_cleanup()`. The device
+            // is given back now: whoever deletes it waits for that.
+            Some(_) if has_callbacks(&bound.block) => *guard = State::Leaving(bound.block),
+            // SAFETY: The reference is owned, and no driver knows of it any more.
+            // It is not the last one, as `self` is borrowed from another.
+            Some(this) => drop(unsafe { give_back(this) }),
+            // A driver that has not moved its callbacks still has them in a list
+            // of its own: memory that is lost is better than memory that is used
+            // after it was freed.
+            None if has_callbacks(&bound.block) => mem::forget(bound.block),
+            None => (),
         }
-        // SAFETY: If it has not moved them, it does not look for them again:
-        // it is about to go, or has forgotten them.
-        unsafe { free_callbacks(&raw mut (*bound.block.get()).cb_list) };
-        *guard = None;
     }
 
     /// Takes all rules away from the driver.
@@ -351,7 +361,7 @@ impl FlowBlock {
 
     /// Whether the block is bound.
     pub fn is_bound(&self) -> bool {
-        self.bound.read().is_some()
+        self.bound.read().bound().is_some()
     }
 
     /// Runs `f` with the block bound, and with the rtnl lock if the driver
@@ -359,7 +369,7 @@ impl FlowBlock {
     fn with<R>(&self, f: impl FnOnce(&Bound) -> Result<R>) -> Result<R> {
         let _rtnl = (!self.unlocked.load(Ordering::Relaxed)).then(RtnlGuard::new);
         let guard = self.bound.read();
-        f(guard.as_ref().ok_or(ENODEV)?)
+        f(guard.bound().ok_or(ENODEV)?)
     }
 
     /// Hands a rule to the driver, under a cookie that no other rule has, with
@@ -454,9 +464,11 @@ impl PinnedDrop for FlowBlock {
     fn drop(self: Pin<&mut Self>) {
         // The driver has pointers into the block: memory that is lost is better
         // than memory that is used after it was freed.
-        if let Some(bound) = RwSemaphore::get_mut(self.project().bound).take() {
+        let state = RwSemaphore::get_mut(self.project().bound);
+
+        if let State::Bound(bound) = mem::replace(state, State::Unbound) {
             pr_warn!("{}: a bound flow block is dropped\n", bound.dev.name());
-            core::mem::forget(bound);
+            mem::forget(bound);
         }
     }
 }
@@ -470,8 +482,54 @@ impl Bound {
             let command = bindings::flow_block_command_FLOW_BLOCK_UNBIND;
             // It gives an error, as there is no callback.
             let _ = offload.call(self, command, text, rtnl);
+            // Unless a driver was loaded meanwhile.
+            // SAFETY: The driver has moved its callbacks to this list; they are
+            // the block's user's to free.
+            unsafe { free_callbacks(&raw mut (*offload.raw()).cb_list) };
         }
     }
+
+    /// Notes the callbacks that are in the list.
+    fn note_callbacks(&mut self) -> Result {
+        let head = head_of(&self.block);
+        // SAFETY: The list is valid, each of its entries is the `list` of a
+        // callback, and the driver has just put them there.
+        unsafe {
+            let mut entry = (*head).next;
+            while entry != head {
+                let cb = kernel::container_of!(entry, bindings::flow_block_cb, list);
+                self.callbacks
+                    .push(NonNull::new(cb).ok_or(EINVAL)?, GFP_KERNEL)?;
+                entry = (*entry).next;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Gives the reference that [`Bound::indirect`] has owned.
+///
+/// # Safety
+///
+/// It must be owned, and no driver may know of it any more.
+unsafe fn give_back(this: NonNull<FlowBlock>) -> Arc<FlowBlock> {
+    INDIRECT.fetch_sub(1, Ordering::SeqCst);
+    // SAFETY: By the function's safety requirements.
+    unsafe { Arc::from_raw(this.as_ptr()) }
+}
+
+/// The list of a block's callbacks.
+fn head_of(block: &CBlock) -> *mut bindings::list_head {
+    // SAFETY: The block is valid.
+    unsafe { &raw mut (*block.get()).cb_list }
+}
+
+/// Whether there are callbacks in the list of a block. The rtnl lock is held.
+fn has_callbacks(block: &CBlock) -> bool {
+    let head = head_of(block);
+
+    // SAFETY: The list is valid.
+    unsafe { (*head).next != head }
 }
 
 /// Called by C where a driver goes that has a callback in the list of another
@@ -486,9 +544,10 @@ unsafe extern "C" fn indr_cleanup(cb: *mut bindings::flow_block_cb) {
     // long as there are callbacks.
     let this = unsafe { &*(*cb).indr.data.cast::<FlowBlock>() };
     let mut guard = this.bound.write();
-    if let Some(bound) = guard.as_ref() {
+    if let State::Bound(bound) = &mut *guard {
         let gone = this.gone;
         this.destroy_all(bound, &mut |cookie, delta| gone(cookie, delta));
+        bound.callbacks.retain(|other| other.as_ptr() != cb);
     }
     // SAFETY: The callback is in the block's list and in one of its driver's,
     // of which neither is used now, and is given away.
@@ -497,16 +556,22 @@ unsafe extern "C" fn indr_cleanup(cb: *mut bindings::flow_block_cb) {
         list_del(&raw mut (*cb).list);
         bindings::flow_block_cb_free(cb);
     }
-    let Some(bound) = guard.take_if(|bound| callbacks(bound).next().is_none()) else {
-        return;
+    let is_last = match &*guard {
+        State::Bound(bound) => !has_callbacks(&bound.block),
+        State::Leaving(block) => !has_callbacks(block),
+        State::Unbound => false,
     };
-    bound.forget_indirect(&mut DriverText::new(), rtnl.proof());
-    drop(guard);
-    if let Some(this) = bound.indirect {
-        // SAFETY: The reference is owned, and no driver knows of it any more.
-        // This may be the last one, and nothing is borrowed from it.
-        drop(unsafe { Arc::from_raw(this.as_ptr()) });
+    if !is_last {
+        return;
     }
+    let state = mem::replace(&mut *guard, State::Unbound);
+    drop(guard);
+    if let State::Bound(bound) = state {
+        bound.forget_indirect(&mut DriverText::new(), rtnl.proof());
+    }
+    // SAFETY: The reference is owned, and no driver knows of it any more. This
+    // may be the last one, and nothing is borrowed from it.
+    drop(unsafe { give_back(NonNull::from(this)) });
 }
 
 /// The driver's `ndo_setup_tc`.
@@ -560,7 +625,7 @@ impl Offload {
             };
             (*raw).net = (*bound.dev.as_ptr()).nd_net.net;
             (*raw).block = bound.block.get();
-            (*raw).cb_list_head = &raw mut (*bound.block.get()).cb_list;
+            (*raw).cb_list_head = head_of(&bound.block);
             (*raw).extack = extack.as_mut_ptr();
             list_init(&raw mut (*raw).cb_list);
             match (setup_tc, bound.indirect) {
@@ -589,22 +654,7 @@ impl Offload {
 
 /// The driver's callbacks.
 fn callbacks(bound: &Bound) -> impl Iterator<Item = NonNull<bindings::flow_block_cb>> + '_ {
-    // SAFETY: The block is valid; the list changes only while the block's lock
-    // is held exclusively.
-    let head = unsafe { &raw mut (*bound.block.get()).cb_list };
-    // SAFETY: As above.
-    let mut entry = unsafe { (*head).next };
-    core::iter::from_fn(move || {
-        if entry == head {
-            return None;
-        }
-        // SAFETY: Every entry is the `list` of a callback.
-        unsafe {
-            let cb = kernel::container_of!(entry, bindings::flow_block_cb, list);
-            entry = (*entry).next;
-            NonNull::new(cb)
-        }
-    })
+    bound.callbacks.iter().copied()
 }
 
 /// Makes a request for a rule to one callback.
@@ -722,71 +772,4 @@ fn zeroed_cls() -> bindings::flow_cls_offload {
     // SAFETY: All-zeroes is valid for the structure: every field is a number or
     // a pointer.
     unsafe { core::mem::zeroed() }
-}
-
-/// C: `INIT_LIST_HEAD()`.
-///
-/// # Safety
-///
-/// `head` must be valid for writes.
-unsafe fn list_init(head: *mut bindings::list_head) {
-    // SAFETY: By the function's safety requirement.
-    unsafe {
-        (*head).next = head;
-        (*head).prev = head;
-    }
-}
-
-/// C: `list_del()`.
-///
-/// # Safety
-///
-/// `entry` must be in a valid list.
-unsafe fn list_del(entry: *mut bindings::list_head) {
-    // SAFETY: By the function's safety requirement.
-    unsafe {
-        let (next, prev) = ((*entry).next, (*entry).prev);
-        (*prev).next = next;
-        (*next).prev = prev;
-    }
-}
-
-/// Moves all entries of a list to an empty one.
-///
-/// # Safety
-///
-/// Both must be valid lists, and `to` empty.
-unsafe fn list_splice(from: *mut bindings::list_head, to: *mut bindings::list_head) {
-    // SAFETY: By the function's safety requirements.
-    unsafe {
-        if (*from).next == from {
-            return;
-        }
-        let (first, last) = ((*from).next, (*from).prev);
-        (*to).next = first;
-        (*first).prev = to;
-        (*to).prev = last;
-        (*last).next = to;
-        list_init(from);
-    }
-}
-
-/// Frees the callbacks of a list.
-///
-/// # Safety
-///
-/// `head` must be a valid list of callbacks that their driver has unlinked from
-/// its own list.
-unsafe fn free_callbacks(head: *mut bindings::list_head) {
-    // SAFETY: By the function's safety requirements; each entry is the `list`
-    // of a callback, and is left behind before it is freed.
-    unsafe {
-        let mut entry = (*head).next;
-        while entry != head {
-            let cb = kernel::container_of!(entry, bindings::flow_block_cb, list);
-            entry = (*entry).next;
-            bindings::flow_block_cb_free(cb);
-        }
-        list_init(head);
-    }
 }
