@@ -286,6 +286,7 @@ impl SwFlow {
     pub(crate) fn set_actions(&self, actions: RcuBox<SwFlowActions>) {
         self.actions.replace(actions);
     }
+
     /// Clears what is counted, in software and in hardware.
     pub(crate) fn clear_stats(&self) {
         self.stats().clear();

@@ -165,14 +165,12 @@ impl Engine {
     fn flush(&self, lane: &Lane, dp: &RcuArc<Datapath>) {
         lane.rules.for_each(|cookie, rule| {
             if RcuArc::ptr_eq(&rule.dp, dp) && rule.flow.offload.is_dead(dp) {
-                let _turn = self.turn(lane);
-
-                self.remove(cookie);
+                self.remove_in_turn(cookie);
             }
         });
         lane.waiting.for_each(|cookie, waiting| {
             if RcuArc::ptr_eq(&waiting.dp, dp) && waiting.flow.offload.is_dead(dp) {
-                self.remove(cookie);
+                self.remove_in_turn(cookie);
             }
         });
         // Who was at a flow in another thread has seen that it is gone.
