@@ -46,13 +46,6 @@ def write_file(path, text):
         pass
 
 
-def families():
-    nl = nlcore.Socket()
-    found = {name: nlcore.get_family(nl, name) for name in ovsnl.FAMILIES}
-    nl.close()
-    return {name: one for name, one in found.items() if isinstance(one, nlcore.Family)}
-
-
 def netlink(port):
     """A socket with a port id that is the same in each boot."""
     sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, nlcore.NETLINK_GENERIC)
@@ -325,7 +318,7 @@ def main():
     problem = module.load()
     if problem:
         raise SystemExit("the module does not load: " + problem)
-    fams = families()
+    fams = ovsnl.families()
     drops = observe.Drops()
     drops = drops if drops.available else None
     start = time.monotonic()

@@ -25,7 +25,6 @@ import traceback
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import module as modlib  # noqa: E402
-import nlcore  # noqa: E402
 import observe  # noqa: E402
 import ovsnl  # noqa: E402
 import registry  # noqa: E402
@@ -37,18 +36,6 @@ def write_file(path, text):
             handle.write(text)
     except OSError:
         pass
-
-
-def families():
-    """The families that are there, by name."""
-    nl = nlcore.Socket()
-    out = {}
-    for name in ovsnl.FAMILIES:
-        family = nlcore.get_family(nl, name)
-        if isinstance(family, nlcore.Family):
-            out[name] = family
-    nl.close()
-    return out
 
 
 def digest(*paths):
@@ -241,7 +228,7 @@ def main():
             print("the module does not load: " + problem)
             return 1
         module.no_autoload()
-        fams = families()
+        fams = ovsnl.families()
         count = {}
         for case in cases:
             result = run_case(case, fams, module, args.slow)

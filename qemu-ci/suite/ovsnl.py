@@ -63,6 +63,14 @@ class Upcall:
         self.pid = self.nl.portid
 
 
+def families():
+    """The families that are there, by name."""
+    nl = nlcore.Socket()
+    found = {name: nlcore.get_family(nl, name) for name in FAMILIES}
+    nl.close()
+    return {name: family for name, family in found.items() if isinstance(family, nlcore.Family)}
+
+
 def setup_netns():
     """A new network namespace that says nothing by itself."""
     os.unshare(os.CLONE_NEWNET)
